@@ -1,0 +1,62 @@
+# What a user and a developer need. `make run` and `make test` work on a fresh Debian 12 or Ubuntu 24.04 with a Rust toolchain and root or sudo.
+#
+#   make run [DIR=folder-or-pattern] [ARGS='--listen 0.0.0.0:8080']    see your rasters; a demo folder is made if DIR names none
+#   make test      everything that is tested, end to end
+#   make lint      formatting, lints, dependency rules
+#   make tools     install what building needs, nothing else
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test lint tools demo
+
+CARGO := $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo))
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DIR ?= demo
+ARGS ?=
+
+help:
+	@sed -n '3,6s/^# *//p' Makefile
+
+run: tools
+	@$(CARGO) build --release --bin kiln --bin demo
+	@$(if $(filter demo,$(DIR)),$(TARGET)/release/demo demo)
+	@exec $(TARGET)/release/kiln serve '$(DIR)' $(ARGS)
+
+demo: tools
+	@$(CARGO) run --release --bin demo -- demo
+
+test: tools
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+
+lint: tools
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@for crate in shared server; do \
+	  if $(CARGO) tree -p $$crate --edges normal,build --prefix none | grep -i '^gdal'; then \
+	    echo "$$crate pulls in GDAL: only the ingestor may" >&2; exit 1; \
+	  fi; \
+	done
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	  else echo 'cargo-deny is not installed: licences and advisories not checked'; fi
+
+# Looks at what is there, not at package names, so that other systems pass when theirs is installed by hand.
+tools:
+	@if [ -z '$(CARGO)' ]; then \
+	  echo 'cargo is not installed: Kiln is built from source with Rust 1.95 or newer, see https://rustup.rs' >&2; exit 1; \
+	fi
+	@missing=(); \
+	echo 'int main(void){return 0;}' | cc -x c -o /dev/null - 2>/dev/null || missing+=(build-essential); \
+	command -v pkg-config >/dev/null || missing+=(pkg-config); \
+	if ! { command -v pkg-config >/dev/null && pkg-config --exists gdal; }; then missing+=(libgdal-dev); fi; \
+	[ $${#missing[@]} -gt 0 ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "please install: $${missing[*]} (Debian's names)" >&2; exit 1; }; \
+	root=(); \
+	if [ "$$(id -u)" -ne 0 ]; then \
+	  command -v sudo >/dev/null || { echo "please install as root: apt-get install $${missing[*]}" >&2; exit 1; }; root=(sudo); \
+	fi; \
+	echo "installing $${missing[*]}"; \
+	"$${root[@]}" apt-get update -q; \
+	"$${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$${missing[@]}"

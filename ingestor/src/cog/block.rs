@@ -1,0 +1,205 @@
+//! One block: 256×256 pixels gathered, filled where invalid, differenced by the predictor and compressed; and its mask.
+//!
+//! Predictors: TIFF 6.0, section 14 (horizontal) and Adobe Photoshop TIFF Technical Note 3 (floating point), as libtiff has them.
+
+use shared::dataset::{Compression, Predictor};
+use shared::grid::{TILE_PIXELS, TILE_SIZE};
+
+use super::pixels::{Fill, Pixels, highest, lowest};
+use super::sample::Sample;
+use super::{CogError, CogSpec, predictor};
+
+/// Level of Zstandard: the fastest. A whole COG of 11,000² noisy 16-bit pixels takes 1.2 s of one core and 200 MB at level 1, 2.8 s and 187 MB
+/// at level 3, 7.9 s and 185 MB at level 9; and level 1 decodes twice as fast as level 3, since noise gives it fewer matches.
+const ZSTD_LEVEL: i32 = 1;
+
+/// Bytes of a decoded mask block: a bit per pixel.
+pub(super) const MASK_BYTES: usize = TILE_PIXELS / 8;
+
+/// An encoded block.
+#[derive(Debug)]
+pub(super) enum Encoded<'a> {
+    /// No valid pixel: not in the file.
+    Sparse,
+    /// The compressed image, and whether every pixel is valid in every sample.
+    Image {
+        /// Compressed bytes.
+        image: &'a [u8],
+        /// The compressed mask under `Fill::Mask`, where it is not wholly set.
+        mask: Option<&'a [u8]>,
+        /// Whether every sample of every pixel is valid.
+        whole: bool,
+    },
+}
+
+/// Encodes blocks, one after another, reusing its buffers.
+pub(super) struct Encoder<T: Sample> {
+    fill: Fill<T>,
+    predictor: Predictor,
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+    /// A row of interleaved samples.
+    row: Vec<T>,
+    /// A row's bytes by significance.
+    planes: Vec<u8>,
+    raw: Vec<u8>,
+    image: Vec<u8>,
+    mask: Vec<u8>,
+}
+
+impl<T: Sample> Encoder<T> {
+    pub(super) fn new(spec: &CogSpec, fill: Fill<T>) -> Result<Self, CogError> {
+        let samples = usize::from(spec.samples) + usize::from(fill == Fill::Alpha);
+        let row_samples = TILE_SIZE * samples;
+        let compressor = match spec.compression {
+            Compression::Zstd => Some(zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(CogError::Compress)?),
+            Compression::None => None,
+        };
+        Ok(Self {
+            fill,
+            predictor: predictor(spec),
+            compressor,
+            row: vec![T::ZERO; row_samples],
+            planes: vec![0; row_samples * size_of::<T>()],
+            raw: Vec::with_capacity(TILE_SIZE * row_samples * size_of::<T>()),
+            image: Vec::new(),
+            mask: Vec::new(),
+        })
+    }
+
+    /// Encodes the tile at column `tx`, row `ty` of `pixels`.
+    pub(super) fn encode(&mut self, pixels: &Pixels<'_, T>, tx: usize, ty: usize) -> Result<Encoded<'_>, CogError> {
+        let corner = ty * TILE_SIZE * pixels.side + tx * TILE_SIZE;
+        let extremes = pixels
+            .valid
+            .iter()
+            .map(|plane| plane.as_deref().map_or((u8::MAX, u8::MAX), |valid| extremes(valid, corner, pixels.side)));
+        let (least, most) = extremes.fold((u8::MAX, 0), |(l, m), (least, most)| (l.min(least), m.max(most)));
+        if most == 0 {
+            return Ok(Encoded::Sparse);
+        }
+        self.raw.clear();
+        for y in 0..TILE_SIZE {
+            self.gather(pixels, corner + y * pixels.side);
+            self.predict();
+        }
+        compress(self.compressor.as_mut(), &self.raw, &mut self.image)?;
+        let mask = if self.fill == Fill::Mask && least == 0 {
+            self.raw.clear();
+            let valid = pixels.valid_of(0).unwrap_or_default();
+            for y in 0..TILE_SIZE {
+                pack_bits(row_of(valid, corner + y * pixels.side), &mut self.raw);
+            }
+            compress(self.compressor.as_mut(), &self.raw, &mut self.mask)?;
+            Some(self.mask.as_slice())
+        } else {
+            None
+        };
+        let whole = if self.fill == Fill::Opaque { least == u8::MAX } else { least > 0 };
+        Ok(Encoded::Image { image: &self.image, mask, whole })
+    }
+
+    /// The mask block of a wholly valid block.
+    pub(super) fn whole_mask(&mut self) -> Result<Vec<u8>, CogError> {
+        let mut compressed = Vec::new();
+        compress(self.compressor.as_mut(), &[u8::MAX; MASK_BYTES], &mut compressed)?;
+        Ok(compressed)
+    }
+
+    /// Brings a row of pixels into `row`: interleaved, filled, with alpha.
+    fn gather(&mut self, pixels: &Pixels<'_, T>, start: usize) {
+        let value = self.fill.value();
+        let stride = self.row.len() / TILE_SIZE;
+        for (s, plane) in pixels.samples.iter().enumerate() {
+            let samples = row_of(plane, start);
+            let kept = |x: T, v: u8| if v != 0 { x } else { value };
+            match (stride, pixels.valid_of(s).map(|valid| row_of(valid, start))) {
+                (1, None) => self.row.copy_from_slice(samples),
+                (1, Some(valid)) => {
+                    self.row.iter_mut().zip(samples).zip(valid).for_each(|((out, x), v)| *out = kept(*x, *v));
+                }
+                (_, None) => {
+                    self.row.chunks_exact_mut(stride).zip(samples).for_each(|(out, x)| out[s] = *x);
+                }
+                (_, Some(valid)) => {
+                    let pixels = self.row.chunks_exact_mut(stride).zip(samples).zip(valid);
+                    pixels.for_each(|((out, x), v)| out[s] = kept(*x, *v));
+                }
+            }
+        }
+        if self.fill == Fill::Alpha {
+            let valid = pixels.valid_of(0).map(|valid| row_of(valid, start));
+            for (i, out) in self.row.chunks_exact_mut(stride).enumerate() {
+                out[stride - 1] = T::from_alpha(valid.map_or(u8::MAX, |valid| valid[i]));
+            }
+        }
+    }
+
+    /// Appends `row` to `raw`, as the predictor has it.
+    fn predict(&mut self) {
+        let stride = self.row.len() / TILE_SIZE;
+        match self.predictor {
+            Predictor::None => {
+                self.row.iter_mut().for_each(|x| *x = x.little_endian());
+                self.raw.extend_from_slice(bytemuck::cast_slice(&self.row));
+            }
+            Predictor::Horizontal => {
+                let start = self.raw.len();
+                self.raw.extend_from_slice(bytemuck::cast_slice(&self.row));
+                let row = self.raw.get_mut(start..).unwrap_or_default();
+                difference(&self.row, stride, row);
+            }
+            Predictor::FloatingPoint => {
+                for (n, plane) in self.planes.chunks_exact_mut(self.row.len()).enumerate() {
+                    plane.iter_mut().zip(&self.row).for_each(|(out, x)| *out = x.byte_from_top(n));
+                }
+                let (first, _) = self.planes.split_at(stride);
+                self.raw.extend_from_slice(first);
+                let pairs = self.planes[stride..].iter().zip(&self.planes);
+                self.raw.extend(pairs.map(|(x, previous)| x.wrapping_sub(*previous)));
+            }
+        }
+    }
+}
+
+/// Overwrites `out`, the bytes of `row`, with differences to the same sample of the pixel to the left.
+fn difference<T: Sample>(row: &[T], stride: usize, out: &mut [u8]) {
+    let size = size_of::<T>();
+    let (first, rest) = out.split_at_mut(stride * size);
+    for (out, x) in first.chunks_exact_mut(size).zip(row) {
+        out.copy_from_slice(bytemuck::bytes_of(&x.little_endian()));
+    }
+    for (out, (x, previous)) in rest.chunks_exact_mut(size).zip(row[stride..].iter().zip(row)) {
+        out.copy_from_slice(bytemuck::bytes_of(&x.difference(*previous).little_endian()));
+    }
+}
+
+fn compress(
+    compressor: Option<&mut zstd::bulk::Compressor<'static>>,
+    raw: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), CogError> {
+    out.clear();
+    let Some(compressor) = compressor else {
+        out.extend_from_slice(raw);
+        return Ok(());
+    };
+    out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+    compressor.compress_to_buffer(raw, out).map_err(CogError::Compress)?;
+    Ok(())
+}
+
+/// The smallest and largest value of a tile of a validity plane.
+fn extremes(valid: &[u8], corner: usize, side: usize) -> (u8, u8) {
+    let rows = (0..TILE_SIZE).map(|y| row_of(valid, corner + y * side));
+    rows.fold((u8::MAX, 0), |(least, most), row| (least.min(lowest(row)), most.max(highest(row))))
+}
+
+/// Bits of a row of a validity plane, most significant first.
+fn pack_bits(valid: &[u8], out: &mut Vec<u8>) {
+    let byte = |eight: &[u8; 8]| eight.iter().fold(0, |byte, v| byte << 1 | u8::from(*v != 0));
+    out.extend(valid.as_chunks::<8>().0.iter().map(byte));
+}
+
+fn row_of<A>(plane: &[A], start: usize) -> &[A] {
+    &plane[start..start + TILE_SIZE]
+}

@@ -1,0 +1,23 @@
+//! Kiln's ingestor: events in; COGs, commits and snapshots out.
+
+pub mod cli;
+pub mod cog;
+pub mod committer;
+pub mod convert;
+mod dispatch;
+pub mod ingest;
+pub mod lock;
+pub mod naming;
+pub mod pipeline;
+pub mod progress;
+pub mod publisher;
+pub mod queue;
+pub mod reconcile;
+pub mod repair;
+pub mod replica;
+pub mod retention;
+pub mod scratch;
+pub mod settings;
+pub mod source;
+pub mod stage;
+pub mod worker;

@@ -1,0 +1,480 @@
+//! One job from look to commit: look → stage → describe, convert and validate (in a child) → upload → commit.
+//!
+//! Kill anything between any two steps and nothing is lost or doubled: before the commit there is only unreferenced work, after it the input is decided.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use shared::catalog::inputs::{self, Decision, InputRow};
+use shared::clock;
+use shared::collection::{Collection, OnConflict};
+use shared::commit::{Change, InputRef};
+use shared::dataset::Dataset;
+use shared::raster_settings::RasterRules;
+use shared::store::StoreError;
+use tokio::time::Instant;
+
+use crate::committer::{AtWork, Committer};
+use crate::convert::{self, ConvertAnswer, ConvertJob, ConvertedCog};
+use crate::naming::KeyTemplate;
+use crate::queue::{Attempts, InputKey};
+use crate::replica::{Replica, ReplicaError};
+use crate::scratch::{Scratch, ScratchFolder};
+use crate::source::Seen;
+use crate::source::folder::FolderSource;
+use crate::stage;
+use crate::worker::{Outcome, Pool};
+
+/// Crashes of the converter that reject an input.
+const CRASHES_MAX: u32 = 2;
+/// Looks at an input that keeps changing, before it is put back into the queue.
+const LOOKS_MAX: u32 = 3;
+
+/// One source with the collection it feeds.
+#[derive(Debug)]
+pub struct SourceSetup {
+    /// The folder.
+    pub folder: FolderSource,
+    /// Its collection.
+    pub collection: Collection,
+    /// Settings of its rasters.
+    pub rules: RasterRules,
+    /// Whether an input that disappears is removed from the catalogue.
+    pub remove_gone: bool,
+    /// How long a file must stay the same before it is read.
+    pub settle: Duration,
+}
+
+/// Everything a job needs.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// The catalogue.
+    pub replica: Arc<Replica>,
+    /// The log.
+    pub committer: Committer,
+    /// The converters.
+    pub pool: Pool,
+    /// Private scratch.
+    pub scratch: Scratch,
+    /// The sources, by the index jobs name them with.
+    pub sources: Vec<SourceSetup>,
+    /// GDAL drivers that may open inputs.
+    pub drivers: Vec<String>,
+    /// Versions of inputs that are no rasters at all: neither ingested nor rejected.
+    pub skipped: Mutex<HashMap<InputKey, String>>,
+    /// Numbers the jobs given to children.
+    pub job_ids: AtomicU64,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum End {
+    /// The input is decided, or no concern of ours.
+    Settled,
+    /// It changed, or is still being written: look again after this pause.
+    Again(Duration),
+    /// A failure that may pass.
+    Retry(Attempts),
+    /// The disk is full: pause everything, costing no try.
+    DiskFull(String),
+    /// The log cannot be written any more.
+    Closed,
+}
+
+/// Why a step could not be done.
+enum Trouble {
+    /// Of the store, the network or the machine: may pass.
+    Passing(String),
+    Disk(String),
+    Changed,
+    Closed,
+}
+
+impl From<ReplicaError> for Trouble {
+    fn from(error: ReplicaError) -> Self {
+        Self::Passing(error.to_string())
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        if error.is_disk_full() { Self::Disk(error.to_string()) } else { Self::Passing(error.to_string()) }
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => Self::Disk(error.to_string()),
+            std::io::ErrorKind::NotFound => Self::Changed,
+            _ => Self::Passing(error.to_string()),
+        }
+    }
+}
+
+/// An input as a job works on it.
+struct Work<'p> {
+    source: &'p SourceSetup,
+    seen: Seen,
+    template: KeyTemplate,
+    prev: u64,
+}
+
+impl Pipeline {
+    /// Does one job.
+    pub async fn run(&self, key: &InputKey, attempts: Attempts, others_waiting: bool) -> End {
+        let started = Instant::now();
+        for _ in 0..LOOKS_MAX {
+            let trouble = match self.once(key, &attempts, others_waiting, started).await {
+                Ok(end) => return end,
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                Trouble::Changed => {}
+                Trouble::Closed => return End::Closed,
+                Trouble::Disk(reason) => return End::DiskFull(reason),
+                Trouble::Passing(reason) => {
+                    let failures = attempts.failures + 1;
+                    tracing::warn!(input = key.path, reason, failures, "cannot ingest now; trying again");
+                    return End::Retry(Attempts { failures, ..attempts });
+                }
+            }
+        }
+        End::Again(Duration::from_secs(1))
+    }
+
+    async fn once(
+        &self,
+        key: &InputKey,
+        attempts: &Attempts,
+        others_waiting: bool,
+        started: Instant,
+    ) -> Result<End, Trouble> {
+        let Some(source) = self.sources.get(key.source) else { return Ok(End::Settled) };
+        let at_work = self.committer.begin();
+        // The log first, then the source: what we see is never older than what we think was decided.
+        self.replica.follow().await?;
+        let row = self.row(source, &key.path).await?;
+        let Some(seen) = self.look(source, &key.path).await? else { return Ok(End::Settled) };
+        if row.as_ref().is_some_and(|row| row.version.as_ref() == Some(&seen.version)) {
+            return Ok(End::Settled);
+        }
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if skipped.as_ref() == Some(&seen.version) {
+            return Ok(End::Settled);
+        }
+        if let Some(wait) = self.unsettled(source, &seen).await? {
+            return Ok(End::Again(wait));
+        }
+        let Some(template) = source.folder.template(&key.path) else { return Ok(End::Settled) };
+        let work = Work { source, seen, template, prev: row.map_or(0, |row| row.n) };
+        let change = match self.make(&work, attempts, others_waiting).await? {
+            Made::Change(change) => change,
+            Made::Retry(attempts) => return Ok(End::Retry(attempts)),
+            Made::Skip(reason) => {
+                tracing::info!(input = key.path, reason, "skipped");
+                self.skipped
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(key.clone(), work.seen.version.clone());
+                return Ok(End::Settled);
+            }
+        };
+        self.commit(&work, change, started, at_work).await
+    }
+
+    /// A file that changed a moment ago may be in the middle of being written: it must stay as it is for a while.
+    async fn unsettled(&self, source: &SourceSetup, seen: &Seen) -> Result<Option<Duration>, Trouble> {
+        let age_ms = clock::now_ms() - seen.time_ms;
+        let settle_ms = i64::try_from(source.settle.as_millis()).unwrap_or(i64::MAX);
+        // A time to come, by another machine's clock, says nothing: it counts as just now.
+        let age_ms = age_ms.max(0);
+        if age_ms >= settle_ms {
+            return Ok(None);
+        }
+        tokio::time::sleep(Duration::from_millis((settle_ms - age_ms).unsigned_abs())).await;
+        let now = self.look(source, &seen.path).await?;
+        if now.as_ref() == Some(seen) { Ok(None) } else { Ok(Some(source.settle)) }
+    }
+
+    /// Makes the change that settles the input: a `Put` or a `Reject`.
+    async fn make(&self, work: &Work<'_>, attempts: &Attempts, others_waiting: bool) -> Result<Made, Trouble> {
+        let scratch = blocking({
+            let scratch = self.scratch.clone();
+            move || scratch.attempt()
+        })
+        .await
+        .map_err(|error| match Trouble::from(error) {
+            Trouble::Changed => Trouble::Passing("the scratch folder cannot be made".to_owned()),
+            other => other,
+        })?;
+        let (seen, rules, template) = (work.seen.clone(), work.source.rules.clone(), work.template.clone());
+        let folder = scratch.input();
+        let (file, content) = blocking(move || {
+            let file = stage::link_into(&seen, &folder)?;
+            Ok((file, stage::content_hash(&seen, &rules, &template, convert::profile())?))
+        })
+        .await?;
+        if let Some(datasets) = self.known(work, &content).await? {
+            return self.put(work, content, datasets).await;
+        }
+        let Some(reservation) = self.pool.reserve(work.seen.bytes, others_waiting).await else {
+            return Err(Trouble::Closed);
+        };
+        let job = self.job(work, &scratch, file, reservation.threads, reservation.memory_bytes);
+        let outcome = self.pool.run(&job, |done| tracing::debug!(input = work.seen.path, done, "converting")).await;
+        drop(reservation);
+        self.settle(work, attempts, content, outcome).await
+    }
+
+    async fn settle(
+        &self,
+        work: &Work<'_>,
+        attempts: &Attempts,
+        content: String,
+        outcome: Outcome,
+    ) -> Result<Made, Trouble> {
+        let answer = match outcome {
+            Outcome::Answered(answer) => answer,
+            Outcome::NotStarted { how } => return Err(Trouble::Passing(how)),
+            Outcome::Crashed { how } => {
+                let version = Some(work.seen.version.clone());
+                let crashes = if attempts.version == version { attempts.crashes + 1 } else { 1 };
+                tracing::warn!(input = work.seen.path, how, crashes, "a conversion failed");
+                if crashes >= CRASHES_MAX {
+                    let reason = format!("converting it failed {crashes} times: {how}");
+                    return self.reject(work, reason, true).await;
+                }
+                return Ok(Made::Retry(Attempts { failures: attempts.failures + 1, crashes, version }));
+            }
+        };
+        match answer {
+            ConvertAnswer::Converted { cogs, notes, .. } => {
+                for note in notes {
+                    tracing::info!(input = work.seen.path, note);
+                }
+                // Before anything is uploaded: is it still what was converted?
+                self.check_unchanged(work).await?;
+                let datasets = self.upload(cogs).await?;
+                self.put(work, content, datasets).await
+            }
+            ConvertAnswer::Refused { reason, may_pass, .. } => self.reject(work, reason, may_pass).await,
+            ConvertAnswer::Skipped { reason, .. } => Ok(Made::Skip(reason)),
+            ConvertAnswer::Failed { reason, disk_full: true, .. } => Err(Trouble::Disk(reason)),
+            ConvertAnswer::Failed { reason, .. } => Err(Trouble::Passing(reason)),
+            ConvertAnswer::Ready | ConvertAnswer::Progress { .. } => Err(Trouble::Passing("no answer".to_owned())),
+        }
+    }
+
+    /// Datasets made from exactly this content earlier, under the keys this input has: converting it again would give the same COGs.
+    async fn known(&self, work: &Work<'_>, content: &str) -> Result<Option<Vec<Dataset>>, Trouble> {
+        let (content, path) = (content.to_owned(), work.seen.path.clone());
+        let found = self
+            .replica
+            .with(move |conn| match inputs::with_content(conn, &content, &path)? {
+                Some(id) => Ok(Some(inputs::datasets(conn, id)?)),
+                None => Ok(None),
+            })
+            .await?;
+        let Some(mut datasets) = found else { return Ok(None) };
+        let band_key = work.template.band_key();
+        let collection = format!("cogs/{}/", work.source.collection.name);
+        for dataset in &mut datasets {
+            // A COG stays with its collection, and keys of another number come from another pattern.
+            if !dataset.path.starts_with(&collection) || dataset.keys.len() != work.template.values.len() {
+                return Ok(None);
+            }
+            let band = band_key.and_then(|key| dataset.keys.get(key)).cloned().unwrap_or_default();
+            dataset.keys = work.template.with_band(&band);
+            dataset.metadata.input.clone_from(&work.seen.path);
+            dataset.metadata.version.clone_from(&work.seen.version);
+            dataset.metadata.source_time_ms = work.seen.time_ms;
+            dataset.metadata.ingested_at_ms = clock::now_ms();
+        }
+        Ok(Some(datasets))
+    }
+
+    fn job(
+        &self,
+        work: &Work<'_>,
+        scratch: &ScratchFolder,
+        file: PathBuf,
+        threads: usize,
+        memory_bytes: u64,
+    ) -> ConvertJob {
+        ConvertJob {
+            id: self.job_ids.fetch_add(1, Ordering::Relaxed),
+            file,
+            out_dir: scratch.output(),
+            collection: work.source.collection.name.clone(),
+            key_names: work.template.names.clone(),
+            key_values: work.template.values.clone(),
+            rules: work.source.rules.clone(),
+            input: work.seen.path.clone(),
+            version: work.seen.version.clone(),
+            source_time_ms: work.seen.time_ms,
+            drivers: self.drivers.clone(),
+            threads,
+            memory_bytes,
+        }
+    }
+
+    async fn upload(&self, cogs: Vec<ConvertedCog>) -> Result<Vec<Dataset>, Trouble> {
+        let mut all = Vec::new();
+        for cog in cogs {
+            let Some(path) = cog.datasets.first().map(|dataset| dataset.path.clone()) else { continue };
+            self.replica.store().upload_file(&cog.file, &path.as_str().into()).await?;
+            all.extend(cog.datasets);
+        }
+        Ok(all)
+    }
+
+    async fn put(&self, work: &Work<'_>, content: String, datasets: Vec<Dataset>) -> Result<Made, Trouble> {
+        self.check_unchanged(work).await?;
+        let keys: Vec<Vec<String>> = datasets.iter().map(|dataset| dataset.keys.clone()).collect();
+        if work.source.collection.on_conflict == OnConflict::First
+            && let Some((owner, _)) = self.owners(work, keys).await?.into_iter().find(|(_, there)| *there)
+        {
+            let reason = format!("{} already has these key values and came first", owner.path);
+            return Ok(Made::Change(vec![Self::rejection(work, reason, false, Some(owner.path))]));
+        }
+        Ok(Made::Change(vec![Change::Put {
+            input: Self::reference(work),
+            version: work.seen.version.clone(),
+            source_time_ms: work.seen.time_ms,
+            collection: work.source.collection.name.clone(),
+            content,
+            datasets,
+        }]))
+    }
+
+    async fn reject(&self, work: &Work<'_>, reason: String, may_pass: bool) -> Result<Made, Trouble> {
+        self.check_unchanged(work).await?;
+        Ok(Made::Change(vec![Self::rejection(work, reason, may_pass, None)]))
+    }
+
+    fn rejection(work: &Work<'_>, reason: String, may_pass: bool, owner: Option<String>) -> Change {
+        Change::Reject {
+            input: Self::reference(work),
+            version: work.seen.version.clone(),
+            source_time_ms: work.seen.time_ms,
+            collection: work.source.collection.name.clone(),
+            reason,
+            may_pass,
+            owner,
+        }
+    }
+
+    fn reference(work: &Work<'_>) -> InputRef {
+        InputRef { source: work.source.folder.name.clone(), path: work.seen.path.clone(), prev: work.prev }
+    }
+
+    /// Commits, together with the removal of owners that are gone from their source.
+    async fn commit(
+        &self,
+        work: &Work<'_>,
+        mut changes: Vec<Change>,
+        started: Instant,
+        at_work: AtWork,
+    ) -> Result<End, Trouble> {
+        if let Some(Change::Put { datasets, .. }) = changes.first() {
+            let keys = datasets.iter().map(|dataset| dataset.keys.clone()).collect();
+            for (owner, there) in self.owners(work, keys).await? {
+                if !there && work.source.remove_gone {
+                    changes.insert(0, Change::Remove { input: owner });
+                }
+            }
+        }
+        let told = changes.last().cloned();
+        drop(at_work);
+        match self.committer.propose(changes).await {
+            Err(_) => Err(Trouble::Closed),
+            Ok(None) => Err(Trouble::Changed),
+            Ok(Some(n)) => {
+                self.tell(work, told, n, started).await;
+                Ok(End::Settled)
+            }
+        }
+    }
+
+    async fn tell(&self, work: &Work<'_>, change: Option<Change>, n: u64, started: Instant) {
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let input = &work.seen.path;
+        match change {
+            Some(Change::Put { datasets, .. }) => {
+                let row = self.row(work.source, input).await.ok().flatten();
+                let datasets = datasets.len();
+                if let Some(owner) = row.filter(|row| row.decision == Decision::Superseded).and_then(|row| row.owner) {
+                    tracing::warn!(input, owner, commit = n, "has the key values of a newer input; not served");
+                } else {
+                    tracing::info!(input, datasets, duration_ms, commit = n, "ingested");
+                }
+            }
+            Some(Change::Reject { reason, .. }) => tracing::warn!(input, reason, commit = n, "rejected"),
+            _ => {}
+        }
+    }
+
+    /// Inputs that have these keys, and whether they are still in their source.
+    async fn owners(&self, work: &Work<'_>, keys: Vec<Vec<String>>) -> Result<Vec<(InputRef, bool)>, Trouble> {
+        let (collection, source, path) =
+            (work.source.collection.name.clone(), work.source.folder.name.clone(), work.seen.path.clone());
+        let found = self
+            .replica
+            .with(move |conn| {
+                let mut rows = Vec::new();
+                for (source, owner, _) in inputs::owners(conn, &collection, &keys, (&source, &path))? {
+                    let prev = inputs::find(conn, &source, &owner)?.map_or(0, |row| row.n);
+                    rows.push(InputRef { source, path: owner, prev });
+                }
+                Ok(rows)
+            })
+            .await?;
+        let mut owners = Vec::new();
+        for owner in found {
+            let there = match self.sources.iter().find(|s| s.folder.name == owner.source) {
+                Some(source) => self.look(source, &owner.path).await?.is_some(),
+                None => true,
+            };
+            owners.push((owner, there));
+        }
+        Ok(owners)
+    }
+
+    async fn check_unchanged(&self, work: &Work<'_>) -> Result<(), Trouble> {
+        let now = self.look(work.source, &work.seen.path).await?;
+        if now.is_some_and(|now| now.version == work.seen.version) { Ok(()) } else { Err(Trouble::Changed) }
+    }
+
+    async fn row(&self, source: &SourceSetup, path: &str) -> Result<Option<InputRow>, Trouble> {
+        let (source, path) = (source.folder.name.clone(), path.to_owned());
+        Ok(self.replica.with(move |conn| inputs::find(conn, &source, &path)).await?)
+    }
+
+    /// Whether an input is certainly gone from its source.
+    pub async fn is_gone(&self, source: usize, path: &str) -> bool {
+        match self.sources.get(source) {
+            Some(source) => matches!(self.look(source, path).await, Ok(None)),
+            None => false,
+        }
+    }
+
+    async fn look(&self, source: &SourceSetup, path: &str) -> Result<Option<Seen>, Trouble> {
+        let (folder, path) = (source.folder.clone(), path.to_owned());
+        let looked = tokio::task::spawn_blocking(move || folder.look(&path)).await;
+        looked.map_err(std::io::Error::from)?.map_err(|error| Trouble::Passing(error.to_string()))
+    }
+}
+
+enum Made {
+    Change(Vec<Change>),
+    Retry(Attempts),
+    Skip(String),
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}

@@ -1,0 +1,169 @@
+//! Commits → snapshot → manifest. Anyone may publish; nothing needs a lease.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use shared::catalog::schema;
+use shared::snapshot;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::replica::{Replica, ReplicaError};
+use crate::retention;
+
+/// How long the log must be quiet.
+const QUIET: Duration = Duration::from_millis(200);
+/// Under load, the shortest time between two publications.
+const INTERVAL_MIN: Duration = Duration::from_secs(2);
+/// Under load, the time between two publications in units of the last one's duration: publishing takes at most a twentieth of the time.
+const INTERVAL_DURATIONS: u32 = 20;
+/// Others may publish the same number: a little jitter makes it rare.
+const JITTER_MS: u64 = 20;
+/// Of files being made into snapshots.
+const SCRATCH_EXTENSION: &str = "unpublished";
+/// Pause after a failure that may pass.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// Publishes this process's head.
+#[derive(Debug)]
+pub struct Publisher {
+    replica: Arc<Replica>,
+    /// For the file being made, and for verifying.
+    scratch: PathBuf,
+    /// Jobs at work: while there are some, the log counts as under load.
+    at_work: Arc<AtomicUsize>,
+    /// Told after every publication, for a server in this process.
+    published: Arc<Notify>,
+}
+
+impl Publisher {
+    /// A publisher that works in `scratch`.
+    pub fn new(replica: Arc<Replica>, scratch: PathBuf, at_work: Arc<AtomicUsize>, published: Arc<Notify>) -> Self {
+        Self { replica, scratch, at_work, published }
+    }
+
+    /// Publishes whenever `head` moves, until told to stop; the last commits are published before it ends.
+    pub async fn run(self, mut head: watch::Receiver<u64>, shutdown: CancellationToken) -> Result<(), ReplicaError> {
+        let mut last: Option<(Instant, Duration)> = None;
+        let mut done = loop {
+            match self.newest_published().await {
+                Err(error) if error.may_pass() && !shutdown.is_cancelled() => {
+                    tracing::warn!(%error, "cannot look for the newest snapshot now; trying again");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                other => break other?,
+            }
+        };
+        loop {
+            while *head.borrow_and_update() <= done {
+                tokio::select! {
+                    changed = head.changed() => if changed.is_err() { return Ok(()) },
+                    () = shutdown.cancelled() => if *head.borrow() <= done { return Ok(()) } else { break },
+                }
+            }
+            self.wait_for_quiet(&mut head, last, &shutdown).await;
+            let started = Instant::now();
+            match self.publish().await {
+                Ok(n) => {
+                    done = done.max(n);
+                    last = Some((started, started.elapsed()));
+                    self.published.notify_waiters();
+                }
+                Err(error) if error.may_pass() && !shutdown.is_cancelled() => {
+                    tracing::warn!(%error, "cannot publish now; trying again");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The number of the newest snapshot that verifies. If there is a newer one that does not, an empty commit makes room for a good one.
+    pub async fn newest_published(&self) -> Result<u64, ReplicaError> {
+        let reader = self.replica.store().read_only();
+        let (newest, rotten) = snapshot::newest_sound(&reader, &self.scratch).await?;
+        for (_, error) in &rotten {
+            tracing::error!(%error, "the newest snapshot cannot be used; publishing another");
+        }
+        if !rotten.is_empty() {
+            self.replica.append_empty().await?;
+        }
+        let newest = newest.map_or(0, |(manifest, _)| manifest.n);
+        if snapshot::latest_hint(&reader).await? != Some(newest) && newest > 0 {
+            snapshot::write_latest(self.replica.store(), newest).await?;
+        }
+        Ok(newest)
+    }
+
+    async fn wait_for_quiet(
+        &self,
+        head: &mut watch::Receiver<u64>,
+        last: Option<(Instant, Duration)>,
+        shutdown: &CancellationToken,
+    ) {
+        let interval = last.map_or(QUIET, |(_, took)| INTERVAL_MIN.max(took * INTERVAL_DURATIONS));
+        let due = last.map_or_else(Instant::now, |(started, _)| started) + interval;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = head.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(QUIET) => if self.at_work.load(Ordering::Relaxed) == 0 { return },
+            }
+            if Instant::now() >= due {
+                return;
+            }
+        }
+    }
+
+    /// Publishes the head, unless somebody has. Returns the number that is now published.
+    async fn publish(&self) -> Result<u64, ReplicaError> {
+        let store = self.replica.store();
+        tokio::time::sleep(Duration::from_millis(jitter())).await;
+        let head = self.replica.head().await?;
+        if let Some(n) = snapshot::numbers_past(&store.read_only(), head.saturating_sub(1)).await?.last() {
+            return Ok(*n);
+        }
+        let file = self.scratch.join(format!("{}.{SCRATCH_EXTENSION}", ulid::Ulid::generate()));
+        let published = self.publish_as(&file).await;
+        // Whatever happened, the file has done its work.
+        let _ = tokio::fs::remove_file(&file).await;
+        published
+    }
+
+    async fn publish_as(&self, file: &Path) -> Result<u64, ReplicaError> {
+        let (store, written) = (self.replica.store(), file.to_owned());
+        let (n, datasets) = self
+            .replica
+            .with(move |conn| {
+                schema::check_counts(conn)?;
+                schema::write_clean(conn, &written)?;
+                Ok((schema::head(conn)?, schema::dataset_count(conn)?))
+            })
+            .await?;
+        let started = Instant::now();
+        if snapshot::publish(store, file, n, schema::FORMAT, datasets, shared::clock::now_ms()).await? {
+            tracing::debug!(snapshot.version = n, datasets, duration_ms = started.elapsed().as_millis(), "published");
+            retention::after_publish(store, n).await;
+        }
+        Ok(n)
+    }
+}
+
+/// Removes files that publications of dead processes left.
+pub fn sweep(scratch: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(scratch)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == SCRATCH_EXTENSION) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// A few milliseconds that differ between processes.
+fn jitter() -> u64 {
+    u64::from(std::process::id()) % JITTER_MS
+}

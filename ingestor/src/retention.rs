@@ -1,0 +1,123 @@
+//! Which snapshots, manifests and commits are kept, and the deletion of the rest.
+
+use std::collections::BTreeSet;
+
+use shared::commit;
+use shared::gc;
+use shared::layout;
+use shared::snapshot;
+use shared::store::{Store, StoreError};
+
+/// The newest snapshots are all kept.
+const NEWEST_KEPT: usize = 20;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// Commits and manifests stay at least so long.
+const LOG_KEPT_MS: i64 = 7 * DAY_MS;
+/// How often commits and manifests are looked at, in publications: they go in bulk.
+const LOG_EVERY: u64 = 64;
+
+/// One snapshot file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kept {
+    n: u64,
+    at_ms: i64,
+}
+
+/// Deletes what the rules let go after snapshot n was published. Failures are logged: the next publication tries again.
+pub async fn after_publish(store: &Store, n: u64) {
+    if let Err(error) = delete_snapshots(store).await {
+        tracing::warn!(%error, "old snapshots cannot be deleted now");
+    }
+    if n.is_multiple_of(LOG_EVERY)
+        && let Err(error) = delete_log(store).await
+    {
+        tracing::warn!(%error, "old commits and manifests cannot be deleted now");
+    }
+}
+
+async fn delete_snapshots(store: &Store) -> Result<(), StoreError> {
+    let listed = store.list(&layout::snapshots(), None).await?;
+    let files: Vec<_> = listed
+        .into_iter()
+        .filter_map(|meta| {
+            layout::parse_snapshot(&meta.location)
+                .map(|(n, _)| (n, meta.last_modified.timestamp_millis(), meta.location))
+        })
+        .collect();
+    let all: Vec<Kept> = files.iter().map(|(n, at_ms, _)| Kept { n: *n, at_ms: *at_ms }).collect();
+    let keep = kept(&all, shared::clock::now_ms());
+    for (n, _, path) in files {
+        if !keep.contains(&n) {
+            store.delete(&path).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest 20, one per hour for a day, one per day for a week.
+fn kept(all: &[Kept], now_ms: i64) -> BTreeSet<u64> {
+    let mut newest_first = all.to_vec();
+    newest_first.sort_by_key(|s| std::cmp::Reverse(s.n));
+    let mut keep: BTreeSet<u64> = newest_first.iter().take(NEWEST_KEPT).map(|s| s.n).collect();
+    for (period_ms, horizon_ms) in [(HOUR_MS, DAY_MS), (DAY_MS, LOG_KEPT_MS)] {
+        let mut seen = BTreeSet::new();
+        for s in newest_first.iter().filter(|s| now_ms - s.at_ms < horizon_ms) {
+            if seen.insert(s.at_ms.div_euclid(period_ms)) {
+                keep.insert(s.n);
+            }
+        }
+    }
+    keep
+}
+
+/// Deletes commits and manifests older than a week that no kept snapshot needs, announced in `gc/` before.
+async fn delete_log(store: &Store) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let now_ms = shared::clock::now_ms();
+    let young = |at: i64| now_ms - at < LOG_KEPT_MS;
+    let snapshots = store.list(&layout::snapshots(), None).await?;
+    let Some(oldest) = snapshots.iter().filter_map(|m| layout::parse_snapshot(&m.location)).map(|(n, _)| n).min()
+    else {
+        return Ok(());
+    };
+    let commits = store.list(&layout::commits(), None).await?;
+    let numbered = |meta: &object_store::ObjectMeta| {
+        layout::parse_commit(&meta.location).map(|n| (n, meta.last_modified.timestamp_millis()))
+    };
+    let first_young = commits.iter().filter_map(numbered).find(|(_, at)| young(*at)).map_or(oldest, |(n, _)| n);
+    let commit_min = first_young.min(oldest);
+    let manifests = snapshot::numbers_past(&store.read_only(), 0).await?;
+    let old_commits: Vec<u64> =
+        commits.iter().filter_map(numbered).map(|(n, _)| n).filter(|n| *n < commit_min).collect();
+    let old_manifests: Vec<u64> = manifests.into_iter().filter(|n| *n < commit_min).collect();
+    if old_commits.is_empty() && old_manifests.is_empty() {
+        return Ok(());
+    }
+    if !gc::announce(store, commit_min, commit_min).await? {
+        return Ok(());
+    }
+    for n in old_manifests {
+        store.delete(&layout::manifest(n)).await?;
+    }
+    for n in old_commits {
+        commit::delete(store, n).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_hourly_and_daily_are_kept() {
+        let now_ms = 100 * DAY_MS;
+        // One every ten minutes for ten days; n counts up.
+        let all: Vec<Kept> = (0..1440).map(|i| Kept { n: i, at_ms: now_ms - (1440 - i as i64) * 600_000 }).collect();
+        let keep = kept(&all, now_ms);
+        assert!((1420..1440).all(|n| keep.contains(&n)));
+        let ages: Vec<i64> = keep.iter().map(|n| (1440 - *n as i64) * 600_000).collect();
+        assert!(ages.iter().all(|age| *age <= LOG_KEPT_MS));
+        assert!((20 + 20..=20 + 24 + 7).contains(&keep.len()), "{}", keep.len());
+    }
+}

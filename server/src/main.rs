@@ -1,0 +1,97 @@
+//! `kiln-server`: the tile server alone, for any number of machines.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use server::{Config, Limits, Settings};
+use shared::store::ReadStore;
+
+/// Exit code of a command that was wrong: nothing was started.
+const BAD_INPUT: u8 = 2;
+
+/// Serves the tiles of a store that `kiln` fills
+#[derive(Debug, Parser)]
+#[command(name = "kiln-server", version)]
+struct Args {
+    /// The store: a folder or URL
+    #[arg(long, env = "KILN_STORE")]
+    store: String,
+    /// Where to serve [default: 127.0.0.1:5000, or the next free port]
+    #[arg(long, env = "KILN_LISTEN")]
+    listen: Option<String>,
+    /// A folder for downloaded snapshots [default: under `$XDG_CACHE_HOME/kiln`]
+    #[arg(long, env = "KILN_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Memory for rendered tiles, in MiB
+    #[arg(long, env = "KILN_CACHE_MB", default_value_t = Settings::default().cache_mb as u32, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
+    cache_mb: u32,
+    /// Origins that may read metadata from other sites, separated by commas; `*` for all
+    #[arg(long, env = "KILN_CORS_METADATA", value_delimiter = ',', default_value = "*")]
+    cors_metadata: Vec<String>,
+    /// Origins that may read tiles from other sites
+    #[arg(long, env = "KILN_CORS_TILES", value_delimiter = ',', default_value = "*")]
+    cors_tiles: Vec<String>,
+    /// Cache-Control of tiles
+    #[arg(long, env = "KILN_CACHE_CONTROL", default_value_t = Settings::default().cache_control)]
+    cache_control: String,
+    /// Whether /metadata tells where an input lies [default: only when listening on loopback]
+    #[arg(long, env = "KILN_EXPOSE_SOURCES")]
+    expose_sources: Option<bool>,
+    /// Pixels along a tile's side that a request may ask for
+    #[arg(long, env = "KILN_TILE_SIZE_MAX", default_value_t = Limits::default().tile_size_max, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    tile_size_max: u32,
+    /// Datasets in one answer of /datasets
+    #[arg(long, env = "KILN_DATASETS_MAX", default_value_t = Limits::default().datasets_max)]
+    datasets_max: usize,
+    /// Requests that may wait for a core
+    #[arg(long, env = "KILN_QUEUE_MAX", default_value_t = Limits::default().queue_max)]
+    queue_max: usize,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    shared::telemetry::init();
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (1, format!("cannot start threads: {error}")))
+        .and_then(|runtime| runtime.block_on(serve(args)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, message)) => {
+            let _ = writeln!(std::io::stderr(), "kiln-server: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+async fn serve(args: Args) -> Result<(), (u8, String)> {
+    let settings = Settings {
+        cors_metadata: args.cors_metadata,
+        cors_tiles: args.cors_tiles,
+        cache_control: args.cache_control,
+        cache_mb: args.cache_mb as usize,
+        expose_sources: args.expose_sources,
+        limits: Limits {
+            tile_size_max: args.tile_size_max,
+            datasets_max: args.datasets_max,
+            queue_max: args.queue_max,
+            ..Limits::default()
+        },
+    };
+    let mut faults = settings.faults();
+    let store = ReadStore::open(&args.store).map_err(|error| faults.push(error.to_string())).ok();
+    let Some(store) = store.filter(|_| faults.is_empty()) else { return Err((BAD_INPUT, faults.join("\n"))) };
+    let listener = server::listen(args.listen.as_deref()).await.map_err(|error| (BAD_INPUT, error))?;
+    let address = listener.local_addr().map_err(|error| (1, error.to_string()))?;
+    let cache_dir = args.cache_dir.unwrap_or_else(|| server::default_cache_dir(&store));
+    let shutdown = shared::shutdown::signals().map_err(|error| (1, error.to_string()))?;
+    let _ = writeln!(std::io::stdout(), "serving http://{address}/");
+    let config = Config { store, cache_dir, hint: None, settings };
+    server::run(config, listener, shutdown).await.map_err(|error| match error {
+        server::ServeError::Settings(_) => (BAD_INPUT, error.to_string()),
+        server::ServeError::Socket(_) => (1, error.to_string()),
+    })
+}

@@ -1,0 +1,139 @@
+//! Find a newer manifest → fetch → verify → open → swap. What is served never goes backwards, and on any failure the last good snapshot stays.
+//!
+//! `latest.json` and hints only say when to look; what is taken is the highest manifest that verifies, else the one before.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use shared::catalog::reader::Catalog;
+use shared::snapshot::{self, Manifest};
+use shared::store::ReadStore;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::state::{AppState, Snapshot};
+
+/// How often `latest.json` of a local store is read: it costs nothing.
+const POLL_LOCAL: Duration = Duration::from_secs(1);
+/// How often `latest.json` of another store is read.
+const POLL_REMOTE: Duration = Duration::from_secs(5);
+/// Servers started together do not poll together: up to this much is added.
+const JITTER_MS_MAX: u64 = 500;
+/// How often manifests are listed whatever the hints say.
+const LIST_EVERY: Duration = Duration::from_secs(30);
+/// Manifests tried, newest first, before giving up until the next look.
+const MANIFESTS_TRIED_MAX: usize = 100;
+/// Notes of verified snapshots kept in the cache folder.
+const NOTES_MAX: usize = 40;
+
+/// Watches a store for newer snapshots until told to stop.
+pub(crate) struct Reloader {
+    pub(crate) state: AppState,
+    pub(crate) store: ReadStore,
+    pub(crate) cache_dir: PathBuf,
+    /// Wakes it at once.
+    pub(crate) hint: Option<Arc<Notify>>,
+}
+
+impl Reloader {
+    /// Runs until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let local = self.store.local_path(&shared::layout::latest()).is_some();
+        let pause = if local { POLL_LOCAL } else { POLL_REMOTE } + jitter();
+        let never = Arc::new(Notify::new());
+        let (mut listed_at, mut last_hint) = (Instant::now(), None);
+        self.look().await;
+        loop {
+            // Registered before anything is looked at, so that no hint falls between.
+            let hint = self.hint.as_ref().unwrap_or(&never).notified();
+            tokio::pin!(hint);
+            hint.as_mut().enable();
+            let hinted = tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = &mut hint => true,
+                () = tokio::time::sleep(pause) => false,
+            };
+            let latest = snapshot::latest_hint(&self.store).await.ok().flatten();
+            if hinted || latest != last_hint || listed_at.elapsed() >= LIST_EVERY {
+                last_hint = latest;
+                listed_at = Instant::now();
+                self.look().await;
+            }
+        }
+    }
+
+    /// Takes the newest snapshot that verifies, if it is newer than what is served.
+    pub(crate) async fn look(&self) {
+        let served = self.state.served.load().as_ref().map_or(0, |s| s.manifest.n);
+        let numbers = match snapshot::numbers_past(&self.store, served).await {
+            Ok(numbers) => numbers,
+            Err(error) => return self.note(Some(error.to_string())),
+        };
+        let mut fault = None;
+        for n in numbers.into_iter().rev().take(MANIFESTS_TRIED_MAX) {
+            match self.open(n).await {
+                Ok(snapshot) => {
+                    tracing::info!(snapshot.n = n, datasets = snapshot.catalog.datasets(), "serving a newer snapshot");
+                    self.state.served.store(Some(Arc::new(snapshot)));
+                    tidy(&self.cache_dir).await;
+                    break;
+                }
+                // The newest fault is what a reader should know.
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        self.note(fault);
+    }
+
+    async fn open(&self, n: u64) -> Result<Snapshot, String> {
+        let manifest: Manifest = snapshot::manifest(&self.store, n).await.map_err(|e| e.to_string())?;
+        let file = snapshot::fetch(&self.store, &manifest, &self.cache_dir).await.map_err(|e| e.to_string())?;
+        let path = manifest.path.clone();
+        let opened = tokio::task::spawn_blocking(move || Catalog::open(&file)).await.map_err(|e| e.to_string())?;
+        let catalog = opened.map_err(|error| format!("snapshot {n} ({path}) does not open: {error}"))?;
+        if catalog.n() != n {
+            return Err(format!("snapshot {n} ({path}) holds the state after commit {}", catalog.n()));
+        }
+        Ok(Snapshot::new(catalog, manifest))
+    }
+
+    /// Remembers what is wrong for `/ready`, and logs it when it is new.
+    fn note(&self, fault: Option<String>) {
+        let mut known = self.state.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != fault {
+            if let Some(error) = &fault {
+                tracing::warn!(error, "a newer snapshot cannot be served; the last good one is served on");
+            } else {
+                tracing::info!("the store reads well again");
+            }
+        }
+        *known = fault;
+    }
+}
+
+/// Removes the oldest notes and downloads; names sort by number.
+async fn tidy(cache_dir: &Path) {
+    let folder = cache_dir.to_owned();
+    let _ = tokio::task::spawn_blocking(move || {
+        let Ok(entries) = std::fs::read_dir(&folder) else { return };
+        let mut names: Vec<PathBuf> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("snapshots-"))
+            .map(|entry| entry.path())
+            .collect();
+        names.sort();
+        let old = names.len().saturating_sub(NOTES_MAX);
+        for name in names.into_iter().take(old) {
+            let _ = std::fs::remove_file(name);
+        }
+    })
+    .await;
+}
+
+fn jitter() -> Duration {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seed = now.map_or(0, |d| u64::from(d.subsec_nanos())) ^ u64::from(std::process::id());
+    Duration::from_millis(seed % JITTER_MS_MAX)
+}

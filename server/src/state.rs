@@ -1,0 +1,141 @@
+//! What all requests share: the served snapshot behind one atomic pointer, caches, pools. One request uses one snapshot from start to end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use shared::catalog::reader::Catalog;
+use shared::dataset::Dataset;
+use shared::snapshot::Manifest;
+use shared::store::ReadStore;
+
+use crate::Settings;
+use crate::cache::{Flights, Lru};
+use crate::error::ApiError;
+use crate::limits::{DATASETS_CACHE_BYTES, Gate, PICTURES_FETCHED_MAX, Pool};
+use crate::tile::cog::CogReader;
+
+/// A failure that repeats is logged again only after this long.
+const LOG_AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// Failures remembered for that.
+const LOGGED_MAX: usize = 256;
+/// What a dataset's record holds beside its lists, in bytes.
+const DATASET_BYTES: usize = 4096;
+
+/// Shared by all requests; a clone is the same state.
+#[derive(Clone, Debug)]
+pub(crate) struct AppState(Arc<Inner>);
+
+/// What `AppState` points at.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) expose_sources: bool,
+    pub(crate) served: ArcSwapOption<Snapshot>,
+    /// Why nothing newer is served, if something newer was found; or why nothing can be found.
+    pub(crate) fault: Mutex<Option<String>>,
+    pub(crate) cogs: CogReader,
+    pub(crate) pool: Pool,
+    /// Before fetches of a store that is not local.
+    pub(crate) fetches: Gate,
+    pub(crate) pictures: Mutex<Lru<blake3::Hash, Bytes>>,
+    pub(crate) flights: Flights<blake3::Hash, Result<Bytes, ApiError>>,
+    logged: Mutex<Lru<String, Instant>>,
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// A collection and key values.
+type DatasetName = (String, Vec<String>);
+
+/// A catalogue being served, and what was looked up in it.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) catalog: Catalog,
+    pub(crate) manifest: Manifest,
+    datasets: Mutex<Lru<DatasetName, Arc<Dataset>>>,
+}
+
+impl Snapshot {
+    /// A snapshot that nothing was looked up in yet.
+    pub(crate) fn new(catalog: Catalog, manifest: Manifest) -> Self {
+        Self { catalog, manifest, datasets: Mutex::new(Lru::new(DATASETS_CACHE_BYTES)) }
+    }
+
+    /// One dataset, from memory if it was asked for before.
+    pub(crate) async fn dataset(
+        self: &Arc<Self>,
+        state: &AppState,
+        collection: &str,
+        keys: &[String],
+    ) -> Result<Option<Arc<Dataset>>, ApiError> {
+        let name = (collection.to_owned(), keys.to_vec());
+        if let Some(found) = self.datasets.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+            return Ok(Some(Arc::clone(found)));
+        }
+        let (snapshot, (collection, keys)) = (Arc::clone(self), name.clone());
+        let found = state.pool.run(move || snapshot.catalog.dataset(&collection, &keys)).await?;
+        let found = found.map_err(|error| state.catalog_failed(&error))?.map(Arc::new);
+        if let Some(dataset) = &found {
+            let metadata = &dataset.metadata;
+            let lists =
+                metadata.convex_hull.len() * 16 + metadata.color_table.len() * 16 + metadata.categories.len() * 64;
+            let cost = DATASET_BYTES + lists + dataset.cog.levels.len() * 64;
+            let mut datasets = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
+            datasets.put(name, Arc::clone(dataset), cost);
+        }
+        Ok(found)
+    }
+}
+
+impl AppState {
+    /// State that serves nothing yet. `on_loopback` decides whether inputs' places are told, where no setting does.
+    pub(crate) fn new(store: ReadStore, settings: Settings, on_loopback: bool) -> Self {
+        let pictures = Mutex::new(Lru::new(settings.cache_mb << 20));
+        Self(Arc::new(Inner {
+            expose_sources: settings.expose_sources.unwrap_or(on_loopback),
+            served: ArcSwapOption::empty(),
+            fault: Mutex::new(None),
+            cogs: CogReader::new(store),
+            pool: Pool::new(settings.limits.queue_max),
+            fetches: Gate::new(PICTURES_FETCHED_MAX, settings.limits.queue_max),
+            pictures,
+            flights: Flights::new(),
+            logged: Mutex::new(Lru::new(LOGGED_MAX)),
+            settings,
+        }))
+    }
+
+    /// The snapshot this request is to use.
+    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, ApiError> {
+        self.served.load_full().ok_or_else(|| {
+            let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let reason = fault.unwrap_or_else(|| "none has been published".to_owned());
+            ApiError::unavailable(format!("there is no snapshot to serve yet: {reason}"))
+        })
+    }
+
+    /// Logs a catalogue's failure, and what the client is told of it.
+    pub(crate) fn catalog_failed(&self, error: &shared::catalog::CatalogError) -> ApiError {
+        self.log_once(&error.to_string());
+        ApiError::internal("the catalogue cannot be read; the server's log says more")
+    }
+
+    /// Logs a failure unless the same was logged a moment ago.
+    pub(crate) fn log_once(&self, failure: &str) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.get(failure).is_some_and(|at| at.elapsed() < LOG_AGAIN_AFTER) {
+            return;
+        }
+        logged.put(failure.to_owned(), Instant::now(), 1);
+        drop(logged);
+        tracing::error!("{failure}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The server from its router on, over stores made by formula.
+
+mod answers;
+mod any_input;
+mod pictures;
+mod plan_hashes;
+mod reloads;
+mod scene;

@@ -1,0 +1,77 @@
+//! What is served only ever gets newer, whatever the store holds.
+
+use axum::http::{StatusCode, header};
+use shared::dataset::{DataType, Validity};
+use shared::layout;
+
+use super::scene::{Cog, Scene, Served};
+
+fn scene() -> Scene {
+    let mut scene = Scene::new();
+    scene.add("a", &["1"], &Cog::of(DataType::Uint8, Validity::None, |_, _, _| Some(1u8)));
+    scene
+}
+
+fn flip(scene: &Scene, prefix: &str) {
+    let folder = scene.file("snapshots");
+    let names = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let file = names.into_iter().find(|p| p.file_name().unwrap().to_string_lossy().starts_with(prefix)).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn without_a_snapshot_all_routes_say_when_to_come_back() {
+    let mut scene = scene();
+    let (state, reloader) = scene.state();
+    let served = Served { state, reloader };
+    served.reloader.look().await;
+    for url in ["/keys", "/collections", "/singleband/a/1/1/1/1.png", "/ready"] {
+        let response = served.get(url).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{url}");
+        assert!(url == "/ready" || response.headers().contains_key(header::RETRY_AFTER), "{url}");
+    }
+    assert_eq!(served.get("/health").await.status(), StatusCode::OK);
+    scene.publish().await;
+    served.reloader.look().await;
+    assert_eq!(served.ok("/ready").await["snapshot"], 1);
+    served.ok("/keys").await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_does_not_verify_is_passed_over_and_said() {
+    let mut scene = scene();
+    scene.publish().await;
+    scene.publish().await;
+    flip(&scene, "00000000000000000002");
+    let (state, reloader) = scene.state();
+    let served = Served { state, reloader };
+    served.reloader.look().await;
+    let ready = served.ok("/ready").await;
+    assert_eq!(ready["snapshot"], 1);
+    assert!(ready["last_error"].as_str().unwrap().contains("snapshots/00000000000000000002"), "{ready}");
+    scene.publish().await;
+    served.reloader.look().await;
+    let ready = served.ok("/ready").await;
+    assert_eq!((&ready["snapshot"], &ready["last_error"]), (&3.into(), &serde_json::Value::Null));
+}
+
+#[tokio::test]
+async fn what_is_served_never_goes_back_and_outlives_its_store() {
+    let mut scene = scene();
+    scene.publish().await;
+    let served = scene.serve().await;
+    assert_eq!(served.ok("/ready").await["snapshot"], 2);
+    std::fs::remove_file(scene.file(layout::manifest(2).as_ref())).unwrap();
+    served.reloader.look().await;
+    assert_eq!(served.ok("/ready").await["snapshot"], 2);
+    std::fs::write(scene.file(layout::manifest(9).as_ref()), "{}").unwrap();
+    served.reloader.look().await;
+    assert_eq!(served.ok("/ready").await["snapshot"], 2);
+    std::fs::remove_dir_all(scene.file("")).unwrap();
+    served.reloader.look().await;
+    served.ok("/datasets").await;
+    served.ok("/metadata/a/1").await;
+}

@@ -1,0 +1,199 @@
+//! A snapshot as the server reads it. Every call blocks: never from an async runtime thread.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+
+use super::query::{DatasetQuery, to_sql};
+use super::{CatalogError, rows, schema};
+use crate::bbox::Bbox;
+use crate::collection::Collection;
+use crate::dataset::Dataset;
+
+/// Connections of a snapshot, and so calls answered at once; there are no more than cores.
+const CONNECTIONS_MAX: usize = 16;
+/// Connections at least: one long listing does not keep all else waiting.
+const CONNECTIONS_MIN: usize = 2;
+
+/// Steps of a degree that a collection's bounds are rounded outward to. The R-tree holds 32-bit floats, itself rounded outward: their digits past
+/// these say nothing.
+const BOUNDS_STEPS: f64 = 1e6;
+
+/// One snapshot, open read-only and immutable.
+///
+/// All connections are opened at once, and none later: the file may be deleted while it is served, and then lives on in them.
+#[derive(Debug)]
+pub struct Catalog {
+    n: u64,
+    datasets: u64,
+    collections: Vec<CollectionSummary>,
+    connections: Vec<Mutex<Connection>>,
+    /// Spreads the calls that must wait over the connections.
+    turn: AtomicUsize,
+}
+
+/// A collection with what `/collections` says of it.
+#[derive(Clone, Debug)]
+pub struct CollectionSummary {
+    /// Its row.
+    id: i64,
+    /// The definition.
+    pub collection: Arc<Collection>,
+    /// The commit that last set it.
+    pub n: u64,
+    /// How many datasets it has.
+    pub datasets: u64,
+    /// Of all datasets; None when empty. Where a dataset crosses the antimeridian: the whole round.
+    pub bounds: Option<Bbox>,
+}
+
+impl Catalog {
+    /// Opens a snapshot file.
+    pub fn open(path: &Path) -> Result<Self, CatalogError> {
+        let conn = schema::open_snapshot(path)?;
+        let n = schema::head(&conn)?;
+        let datasets = schema::dataset_count(&conn)?;
+        let collections = summaries(&conn)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut connections = vec![Mutex::new(conn)];
+        while connections.len() < cores.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX) {
+            connections.push(Mutex::new(schema::open_snapshot(path)?));
+        }
+        Ok(Self { n, datasets, collections, connections, turn: AtomicUsize::new(0) })
+    }
+
+    /// The commit it is the state after.
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Datasets of all collections.
+    pub fn datasets(&self) -> u64 {
+        self.datasets
+    }
+
+    /// All collections, in the order they were first defined.
+    pub fn collections(&self) -> &[CollectionSummary] {
+        &self.collections
+    }
+
+    /// A collection by name.
+    pub fn collection(&self, name: &str) -> Option<&CollectionSummary> {
+        self.collections.iter().find(|c| c.collection.name == name)
+    }
+
+    /// The collection that root routes serve: the one that last said `default`, else the first defined.
+    pub fn default_collection(&self) -> Option<&CollectionSummary> {
+        self.collections.iter().filter(|c| c.collection.default).max_by_key(|c| c.n).or(self.collections.first())
+    }
+
+    /// One dataset.
+    pub fn dataset(&self, collection: &str, keys: &[String]) -> Result<Option<Dataset>, CatalogError> {
+        let Some(summary) = self.collection(collection) else { return Ok(None) };
+        self.with_connection(|conn| {
+            let record: Option<String> = conn
+                .prepare_cached("SELECT record FROM datasets WHERE collection = ?1 AND keys = ?2")?
+                .query_row(params![summary.id, rows::join_keys(keys)], |row| row.get(0))
+                .optional()?;
+            record.map(|record| rows::parse(&record, || format!("dataset {}", keys.join("/")))).transpose()
+        })
+    }
+
+    /// Key values of the datasets that match. An unknown collection has none.
+    pub fn dataset_keys(&self, collection: &str, query: &DatasetQuery) -> Result<Vec<Vec<String>>, CatalogError> {
+        let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
+        let (sql, values) = to_sql(query);
+        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        let offset = i64::try_from(query.offset).unwrap_or(i64::MAX);
+        let mut parameters: Vec<ToSqlOutput<'_>> = vec![summary.id.into()];
+        parameters.extend(values.into_iter().map(ToSqlOutput::from));
+        parameters.extend([limit.into(), offset.into()]);
+        let parameters: Vec<&dyn ToSql> = parameters.iter().map(|p| p as &dyn ToSql).collect();
+        self.with_connection(|conn| {
+            let mut statement = conn.prepare(&sql)?;
+            let found = statement.query_map(parameters.as_slice(), |row| row.get::<_, String>(0))?;
+            found.map(|keys| Ok(rows::split_keys(&keys?))).collect()
+        })
+    }
+
+    fn with_connection<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+        let idle = self.connections.iter().find_map(|conn| match conn.try_lock() {
+            Ok(conn) => Some(conn),
+            Err(TryLockError::Poisoned(conn)) => Some(conn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        let conn = idle.unwrap_or_else(|| {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+            self.connections[turn].lock().unwrap_or_else(PoisonError::into_inner)
+        });
+        ask(&conn)
+    }
+}
+
+fn summaries(conn: &Connection) -> Result<Vec<CollectionSummary>, CatalogError> {
+    let mut statement = conn.prepare("SELECT id, name, n, record FROM collections ORDER BY id")?;
+    let mut found = Vec::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, name): (i64, String) = (row.get(0)?, row.get(1)?);
+        let record: String = row.get(3)?;
+        let collection = Arc::new(super::rows::parse(&record, || format!("collection {name}"))?);
+        let (datasets, bounds) = extent(conn, id)?;
+        found.push(CollectionSummary { id, collection, n: row.get::<_, i64>(2)? as u64, datasets, bounds });
+    }
+    Ok(found)
+}
+
+fn extent(conn: &Connection, collection: i64) -> Result<(u64, Option<Bbox>), CatalogError> {
+    let count: i64 =
+        conn.query_row("SELECT count(*) FROM datasets WHERE collection = ?1", params![collection], |row| row.get(0))?;
+    let edges: [Option<f64>; 4] = conn.query_row(
+        "SELECT min(west), min(south), max(east), max(north) FROM footprints f JOIN datasets d ON d.id = f.id / 2 WHERE d.collection = ?1",
+        params![collection],
+        |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]),
+    )?;
+    let bounds = match edges {
+        // Adding zero makes of a negative zero a plain one.
+        [Some(west), Some(south), Some(east), Some(north)] => Some(Bbox {
+            west: (west * BOUNDS_STEPS).floor() / BOUNDS_STEPS + 0.0,
+            south: (south * BOUNDS_STEPS).floor() / BOUNDS_STEPS + 0.0,
+            east: (east * BOUNDS_STEPS).ceil() / BOUNDS_STEPS + 0.0,
+            north: (north * BOUNDS_STEPS).ceil() / BOUNDS_STEPS + 0.0,
+        }),
+        _ => None,
+    };
+    Ok((count as u64, bounds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn a_deleted_snapshot_is_read_on_by_more_threads_than_it_has_connections() {
+        let dir = tempfile::tempdir().unwrap();
+        let (replica, clean) = (dir.path().join("replica"), dir.path().join("clean"));
+        schema::write_clean(&schema::open_replica(&replica).unwrap(), &clean).unwrap();
+        let catalog = Catalog::open(&clean).unwrap();
+        std::fs::remove_file(&clean).unwrap();
+        let connections = catalog.connections.len();
+        // Returns only once all connections are in use at the same time.
+        let all = Barrier::new(connections);
+        std::thread::scope(|scope| {
+            for _ in 0..2 * connections {
+                scope.spawn(|| {
+                    let head = catalog.with_connection(|conn| {
+                        all.wait();
+                        schema::head(conn)
+                    });
+                    assert_eq!(head.unwrap(), 0);
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! Making and opening catalogue files.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use super::CatalogError;
+
+/// The format of the schema; in the manifest too.
+pub const FORMAT: i64 = 1;
+/// Separates key values in `datasets.keys`. No key value contains it.
+pub const KEY_SEPARATOR: char = '\u{1f}';
+
+/// Opens a writer's replica, made if absent. One connection, no WAL: what is lost in a power cut is rebuilt from the store.
+pub fn open_replica(path: &Path) -> Result<Connection, CatalogError> {
+    let conn = Connection::open(path)?;
+    conn.pragma_update(None, "journal_mode", "TRUNCATE")?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    conn.pragma_update(None, "cache_size", -65_536)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    let made: bool = conn
+        .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'meta'", [], |_| Ok(true))
+        .optional()?
+        .unwrap_or(false);
+    if !made {
+        let sql = format!(
+            "BEGIN; {} INSERT INTO meta VALUES ('n', 0), ('format', {FORMAT}); COMMIT;",
+            include_str!("schema.sql")
+        );
+        conn.execute_batch(&sql)?;
+    }
+    check_format(&conn)?;
+    Ok(conn)
+}
+
+/// Opens a snapshot: read-only and immutable.
+pub fn open_snapshot(path: &Path) -> Result<Connection, CatalogError> {
+    let mut uri = url::Url::from_file_path(path).map_err(|()| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    uri.set_query(Some("immutable=1&mode=ro"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(uri.as_str(), flags)?;
+    conn.set_prepared_statement_cache_capacity(32);
+    check_format(&conn)?;
+    Ok(conn)
+}
+
+/// The last commit applied.
+pub fn head(conn: &Connection) -> Result<u64, CatalogError> {
+    let n: i64 = conn.prepare_cached("SELECT value FROM meta WHERE key = 'n'")?.query_row([], |row| row.get(0))?;
+    Ok(n as u64)
+}
+
+/// The UUID of the last commit applied: what tells one store's log from another's.
+pub fn head_uuid(conn: &Connection) -> Result<Option<String>, CatalogError> {
+    Ok(conn.query_row("SELECT value FROM meta WHERE key = 'uuid'", [], |row| row.get(0)).optional()?)
+}
+
+/// Datasets in the catalogue.
+pub fn dataset_count(conn: &Connection) -> Result<u64, CatalogError> {
+    let n: i64 = conn.query_row("SELECT count(*) FROM datasets", [], |row| row.get(0))?;
+    Ok(n as u64)
+}
+
+/// Checks that the tables agree with each other in number: what a publisher asks before it ships a file.
+pub fn check_counts(conn: &Connection) -> Result<(), CatalogError> {
+    let bad: Option<String> = conn
+        .query_row(
+            "SELECT CASE
+               WHEN (SELECT count(*) FROM datasets WHERE input NOT IN (SELECT id FROM inputs)) > 0 THEN 'datasets without an input'
+               WHEN (SELECT count(DISTINCT dataset) FROM dataset_keys) <> (SELECT count(*) FROM datasets) THEN 'datasets without keys'
+               WHEN (SELECT count(DISTINCT id / 2) FROM footprints) <> (SELECT count(*) FROM datasets) THEN 'datasets without a footprint'
+             END",
+            [],
+            |row| row.get(0),
+        )?;
+    match bad {
+        Some(fault) => Err(CatalogError::Invalid { n: head(conn)?, fault }),
+        None => Ok(()),
+    }
+}
+
+/// Runs SQLite's own full check.
+pub fn check_integrity(conn: &Connection) -> Result<(), CatalogError> {
+    let answer: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if answer == "ok" { Ok(()) } else { Err(CatalogError::Invalid { n: head(conn)?, fault: answer }) }
+}
+
+/// Writes the catalogue as a clean single file.
+pub fn write_clean(conn: &Connection, path: &Path) -> Result<(), CatalogError> {
+    let name = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    conn.execute("VACUUM INTO ?1", params![name])?;
+    Ok(())
+}
+
+fn check_format(conn: &Connection) -> Result<(), CatalogError> {
+    let found: i64 = conn.query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0))?;
+    if found == FORMAT { Ok(()) } else { Err(CatalogError::Format { found }) }
+}

@@ -1,0 +1,346 @@
+//! A store: the object store or folder that holds COGs, commits, snapshots and manifests. `Store` writes; `ReadStore` can only get and list.
+
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+
+/// How often one undecided create is tried before its caller is told.
+const CREATE_ATTEMPTS_MAX: u32 = 8;
+/// First pause between two tries; doubles.
+const CREATE_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a caller can act on.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The object is not there.
+    #[error("{path} is not in the store {store}")]
+    NotFound {
+        /// The object.
+        path: String,
+        /// The store.
+        store: String,
+    },
+    /// The store cannot be used as asked.
+    #[error("cannot use {store} as a store: {reason}")]
+    Unusable {
+        /// The store.
+        store: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The store failed; it may pass.
+    #[error("cannot {action} {path} in the store {store}: {source}")]
+    Failed {
+        /// What was tried.
+        action: &'static str,
+        /// On which object.
+        path: String,
+        /// In which store.
+        store: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// Whether the disk under a local store is full.
+    pub fn is_disk_full(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<std::io::Error>() {
+                return io.kind() == std::io::ErrorKind::StorageFull;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
+/// What became of `create_exact`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// Our bytes are the object.
+    Won,
+    /// Somebody else's are: these.
+    Lost(Bytes),
+}
+
+/// A store that can be written.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    local: Option<PathBuf>,
+    name: String,
+}
+
+impl Store {
+    /// Opens a store by folder or `file://` URL. With `create`, the folder is made.
+    pub fn open(url_or_folder: &str, create: bool) -> Result<Self, StoreError> {
+        let folder = local_folder(url_or_folder)?;
+        let unusable = |reason: String| StoreError::Unusable { store: folder.display().to_string(), reason };
+        if create {
+            std::fs::create_dir_all(&folder).map_err(|e| unusable(format!("the folder cannot be made: {e}")))?;
+        }
+        if !folder.is_dir() {
+            return Err(unusable("there is no such folder; `kiln serve` or `kiln watch` makes one".to_owned()));
+        }
+        let root = folder.canonicalize().map_err(|e| unusable(e.to_string()))?;
+        let inner = LocalFileSystem::new_with_prefix(&root).map_err(|e| unusable(e.to_string()))?.with_fsync(true);
+        Ok(Self { inner: Arc::new(inner), name: root.display().to_string(), local: Some(root) })
+    }
+
+    /// A store over any object store, for tests and for wrappers.
+    pub fn from_object_store(inner: Arc<dyn ObjectStore>, name: &str) -> Self {
+        Self { inner, local: None, name: name.to_owned() }
+    }
+
+    /// What people call it: a folder or URL.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same store, read only.
+    pub fn read_only(&self) -> ReadStore {
+        ReadStore(self.clone())
+    }
+
+    /// The folder of a local store.
+    pub fn local_root(&self) -> Option<&FilePath> {
+        self.local.as_deref()
+    }
+
+    /// Where an object of a local store lies.
+    pub fn local_path(&self, path: &Path) -> Option<PathBuf> {
+        self.local.as_ref().map(|root| root.join(path.as_ref()))
+    }
+
+    /// Free and total bytes of a local store's disk.
+    pub fn space(&self) -> Option<(u64, u64)> {
+        let stat = rustix::fs::statvfs(self.local.as_ref()?).ok()?;
+        Some((stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize))
+    }
+
+    /// An object's bytes.
+    pub async fn get(&self, path: &Path) -> Result<Bytes, StoreError> {
+        let result =
+            self.inner.get_opts(path, GetOptions::default()).await.map_err(|e| self.failed("read", path, e))?;
+        result.bytes().await.map_err(|e| self.failed("read", path, e))
+    }
+
+    /// An object's bytes, or None if it is not there.
+    pub async fn get_if_exists(&self, path: &Path) -> Result<Option<Bytes>, StoreError> {
+        match self.get(path).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A range of an object's bytes.
+    pub async fn get_range(&self, path: &Path, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.inner.get_range(path, range).await.map_err(|e| self.failed("read", path, e))
+    }
+
+    /// An object's size and times.
+    pub async fn head(&self, path: &Path) -> Result<ObjectMeta, StoreError> {
+        self.inner.head(path).await.map_err(|e| self.failed("look up", path, e))
+    }
+
+    /// What lies under a folder, in order of names; only names after `after`.
+    pub async fn list(&self, folder: &Path, after: Option<&Path>) -> Result<Vec<ObjectMeta>, StoreError> {
+        let stream = match after {
+            Some(after) => self.inner.list_with_offset(Some(folder), after),
+            None => self.inner.list(Some(folder)),
+        };
+        let mut found: Vec<ObjectMeta> = stream.try_collect().await.map_err(|e| self.failed("list", folder, e))?;
+        found.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(found)
+    }
+
+    /// Writes an object whose name nobody else can use.
+    pub async fn put_new(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let result = self.inner.put_opts(path, PutPayload::from_bytes(bytes), options).await;
+        result.map(|_| ()).map_err(|e| self.failed("write", path, e))
+    }
+
+    /// Plainly overwrites an object: only for `latest.json`, which decides nothing, and for repairs.
+    pub async fn overwrite(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        let result = self.inner.put_opts(path, PutPayload::from_bytes(bytes), PutOptions::default()).await;
+        result.map(|_| ()).map_err(|e| self.failed("write", path, e))
+    }
+
+    /// Removes an object; one that is not there is fine.
+    pub async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        match self.inner.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed("delete", path, error)),
+        }
+    }
+
+    /// Creates an object that must not exist, and decides who made it. `bytes` hold a UUID of this attempt, so that reading back the very same
+    /// bytes means that an earlier try of ours arrived although its answer was lost.
+    ///
+    /// An error means undecided: try the same bytes under the same name again.
+    pub async fn create_exact(&self, path: &Path, bytes: &Bytes) -> Result<Created, StoreError> {
+        let mut pause = CREATE_PAUSE;
+        let mut attempt = 1;
+        loop {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let put = self.inner.put_opts(path, PutPayload::from_bytes(bytes.clone()), options).await;
+            let Err(refused) = put else { return Ok(Created::Won) };
+            // Whatever the refusal says, only the object itself tells whether we lost, or won without hearing of it.
+            match self.get_if_exists(path).await {
+                Ok(Some(existing)) if existing == *bytes => return Ok(Created::Won),
+                Ok(Some(existing)) => return Ok(Created::Lost(existing)),
+                Ok(None) | Err(_) if attempt >= CREATE_ATTEMPTS_MAX => return Err(self.failed("create", path, refused)),
+                Ok(None) | Err(_) => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    /// Brings a finished local file into the store under a name nobody else can use, durable when this returns. May move the file.
+    pub async fn upload_file(&self, file: &FilePath, path: &Path) -> Result<(), StoreError> {
+        let Some(target) = self.local_path(path) else {
+            let bytes = tokio::fs::read(file).await.map_err(|e| self.io_failed("upload", path, e))?;
+            return self.put_new(path, bytes.into()).await;
+        };
+        let file = file.to_owned();
+        let done = tokio::task::spawn_blocking(move || link_durably(&file, &target)).await;
+        done.map_err(|e| self.io_failed("upload", path, e.into()))?.map_err(|e| self.io_failed("upload", path, e))
+    }
+
+    /// Checks that the store keeps its promise of create-only: a folder by one create-twice.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let path = Path::from(format!("probe-{}", ulid::Ulid::generate()));
+        let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
+        let outcome = async {
+            let won = self.create_exact(&path, &first).await?;
+            let lost = self.create_exact(&path, &second).await?;
+            Ok((won, lost))
+        }
+        .await;
+        let _ = self.delete(&path).await;
+        match outcome {
+            Ok((Created::Won, Created::Lost(existing))) if existing == first => Ok(()),
+            Ok(_) => Err(StoreError::Unusable {
+                store: self.name.clone(),
+                reason: "creating the same name twice succeeded twice, so two writers could destroy each other's work; use another disk or store"
+                    .to_owned(),
+            }),
+            Err(StoreError::Failed { source, .. }) => {
+                Err(StoreError::Unusable { store: self.name.clone(), reason: format!("it cannot be written: {source}") })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn failed(&self, action: &'static str, path: &Path, error: object_store::Error) -> StoreError {
+        match error {
+            object_store::Error::NotFound { .. } => {
+                StoreError::NotFound { path: path.to_string(), store: self.name.clone() }
+            }
+            error => {
+                StoreError::Failed { action, path: path.to_string(), store: self.name.clone(), source: Box::new(error) }
+            }
+        }
+    }
+
+    fn io_failed(&self, action: &'static str, path: &Path, error: std::io::Error) -> StoreError {
+        StoreError::Failed { action, path: path.to_string(), store: self.name.clone(), source: Box::new(error) }
+    }
+}
+
+/// A store that can only be read: what the server holds.
+#[derive(Clone, Debug)]
+pub struct ReadStore(Store);
+
+impl ReadStore {
+    /// Opens a store by folder or `file://` URL.
+    pub fn open(url_or_folder: &str) -> Result<Self, StoreError> {
+        Store::open(url_or_folder, false).map(Self)
+    }
+
+    /// What people call it: a folder or URL.
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// See [`Store::get`].
+    pub async fn get(&self, path: &Path) -> Result<Bytes, StoreError> {
+        self.0.get(path).await
+    }
+
+    /// See [`Store::get_if_exists`].
+    pub async fn get_if_exists(&self, path: &Path) -> Result<Option<Bytes>, StoreError> {
+        self.0.get_if_exists(path).await
+    }
+
+    /// See [`Store::get_range`].
+    pub async fn get_range(&self, path: &Path, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.0.get_range(path, range).await
+    }
+
+    /// See [`Store::list`].
+    pub async fn list(&self, folder: &Path, after: Option<&Path>) -> Result<Vec<ObjectMeta>, StoreError> {
+        self.0.list(folder, after).await
+    }
+
+    /// See [`Store::local_path`].
+    pub fn local_path(&self, path: &Path) -> Option<PathBuf> {
+        self.0.local_path(path)
+    }
+}
+
+/// The folder that a folder name or `file://` URL names.
+fn local_folder(url_or_folder: &str) -> Result<PathBuf, StoreError> {
+    let unusable = |reason: &str| StoreError::Unusable { store: url_or_folder.to_owned(), reason: reason.to_owned() };
+    match url_or_folder.split_once("://") {
+        Some(("file", _)) => url::Url::parse(url_or_folder)
+            .ok()
+            .and_then(|url| url.to_file_path().ok())
+            .ok_or_else(|| unusable("not a valid file:// URL; write file:///absolute/folder")),
+        Some((scheme, _)) => Err(unusable(&format!("{scheme}:// stores are not supported yet; use a folder"))),
+        None => Ok(PathBuf::from(url_or_folder)),
+    }
+}
+
+/// Links a file under its final name, its bytes and its name on disk. From another file system it is copied first.
+fn link_durably(file: &FilePath, target: &FilePath) -> std::io::Result<()> {
+    let folder = target.parent().ok_or_else(|| std::io::Error::other("no folder"))?;
+    if !folder.is_dir() {
+        std::fs::create_dir_all(folder)?;
+        // The new folders' own names must last as well, up to the store's root and beyond.
+        folder.ancestors().take(3).try_for_each(sync_folder)?;
+    }
+    std::fs::File::open(file)?.sync_all()?;
+    match std::fs::hard_link(file, target) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            let part = folder.join(format!(".{}.part", ulid::Ulid::generate()));
+            let copied = std::fs::copy(file, &part)
+                .and_then(|_| std::fs::File::open(&part)?.sync_all())
+                .and_then(|()| std::fs::hard_link(&part, target));
+            std::fs::remove_file(&part)?;
+            copied?;
+        }
+        other => other?,
+    }
+    sync_folder(folder)
+}
+
+fn sync_folder(folder: &FilePath) -> std::io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;
