@@ -166,6 +166,7 @@ fn dataset(i: usize, input: String) -> Dataset {
             version: String::new(),
             source_time_ms: i as i64,
             ingested_at_ms: i as i64,
+            style: None,
             user: serde_json::Map::new(),
         },
     }

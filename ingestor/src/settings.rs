@@ -16,7 +16,7 @@ use crate::pipeline::SourceSetup;
 use crate::source::folder::FolderSource;
 
 /// Settings at the top level of `kiln.toml`, and with `KILN_` before them in the environment.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 27] = [
     "source",
     "store",
     "state",
@@ -40,6 +40,10 @@ pub const NAMES: [&str; 23] = [
     "tile_size_max",
     "datasets_max",
     "queue_max",
+    "public_url",
+    "base_path",
+    "trusted_proxies",
+    "admin",
 ];
 /// The name of the collection when none is given.
 const DEFAULT_COLLECTION: &str = "default";
@@ -77,6 +81,8 @@ pub struct Settings {
     pub allow_removal: bool,
     /// Whether to go on although the disk may not hold it all.
     pub yes: bool,
+    /// Where the admin routes are answered, if it was said.
+    pub admin: Option<String>,
     /// How the server of `kiln serve` answers.
     pub server: server::Settings,
 }
@@ -102,6 +108,7 @@ impl Settings {
         let allow_removal = options.take("allow_removal").unwrap_or(false);
         let yes = options.take("yes").unwrap_or(false);
         let listen = options.take("listen");
+        let admin = options.take("admin");
         let state = options.take("state").unwrap_or_else(|| xdg_folder("XDG_CACHE_HOME", ".cache").join("kiln"));
         let sources = sources(&mut options, watch);
         let store = options.take::<String>("store").or_else(|| sources.first().map(|s| default_store(&s.folder.root)));
@@ -127,6 +134,7 @@ impl Settings {
             drivers,
             allow_removal,
             yes,
+            admin,
             server,
         })
     }
@@ -142,27 +150,33 @@ fn server_settings(options: &mut Options) -> server::Settings {
     }
     limits.datasets_max = number(options.take_within("datasets_max", 1..=10_000_000), limits.datasets_max);
     limits.queue_max = number(options.take_within("queue_max", 1..=1_000_000), limits.queue_max);
+    let proxies = texts(options, "trusted_proxies").unwrap_or_default();
+    let (trusted_proxies, faults) = server::trusted_proxies(&proxies);
+    faults.into_iter().for_each(|fault| options.fault(fault));
     let settings = server::Settings {
-        cors_metadata: origins(options, "cors_metadata").unwrap_or(default.cors_metadata),
-        cors_tiles: origins(options, "cors_tiles").unwrap_or(default.cors_tiles),
+        cors_metadata: texts(options, "cors_metadata").unwrap_or(default.cors_metadata),
+        cors_tiles: texts(options, "cors_tiles").unwrap_or(default.cors_tiles),
         cache_control: options.take("cache_control").unwrap_or(default.cache_control),
         cache_mb: number(options.take_within("cache_mb", 0..=1 << 20), default.cache_mb),
         expose_sources: options.take("expose_sources"),
+        public_url: options.take("public_url"),
+        base_path: options.take::<String>("base_path").unwrap_or_default().trim_end_matches('/').to_owned(),
+        trusted_proxies,
         limits,
     };
     settings.faults().into_iter().for_each(|fault| options.fault(fault));
     settings
 }
 
-/// A list of origins, or one text with commas, as the server alone takes it.
-fn origins(options: &mut Options, name: &'static str) -> Option<Vec<String>> {
+/// A list of texts, or one text with commas, as the server alone takes it.
+fn texts(options: &mut Options, name: &'static str) -> Option<Vec<String>> {
     match options.take(name)? {
         Value::String(text) => Some(text.split(',').map(|origin| origin.trim().to_owned()).collect()),
         Value::Array(list) if list.iter().all(Value::is_str) => {
             Some(list.iter().filter_map(|origin| origin.as_str().map(str::to_owned)).collect())
         }
         other => {
-            options.fault(format!("{name} = {other}: must be a list of origins, or \"*\""));
+            options.fault(format!("{name} = {other}: must be a list of texts, or one with commas"));
             None
         }
     }

@@ -5,11 +5,12 @@
 //! else than one plain length the rest of the connection passes as it is.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -45,6 +46,23 @@ impl Listener for LenientListener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Peer(Option<SocketAddr>);
+
+impl Peer {
+    /// Its address, if it is known.
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        self.0.map(|address| address.ip())
+    }
+}
+
+impl Connected<IncomingStream<'_, LenientListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, LenientListener>) -> Self {
+        Self(Some(*stream.remote_addr()))
     }
 }
 

@@ -4,9 +4,13 @@
 
 mod cache;
 mod error;
+mod geojson;
 mod lenient;
 mod limits;
+mod links;
 mod listen;
+mod metrics;
+mod openapi;
 mod params;
 mod reload;
 mod routes;
@@ -20,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::HeaderValue;
 use shared::store::ReadStore;
 use tokio::net::TcpListener;
@@ -27,6 +32,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use limits::Limits;
+pub use links::TrustedProxy;
 pub use listen::listen;
 use routes::router;
 use state::AppState;
@@ -35,7 +41,7 @@ use state::AppState;
 const GRACE: Duration = Duration::from_secs(3);
 
 /// What a server needs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where snapshots and COGs are.
     pub store: ReadStore,
@@ -45,6 +51,25 @@ pub struct Config {
     pub hint: Option<Arc<Notify>>,
     /// How it answers.
     pub settings: Settings,
+    /// Routes of the process that embeds it: on the admin listener, and beside the API where that listens on loopback.
+    pub more: Option<More>,
+    /// Where `/health`, `/ready`, `/metrics` and those routes are answered, if not only beside the API.
+    pub admin: Option<TcpListener>,
+}
+
+/// What a process that embeds the server has to tell of itself.
+#[derive(Clone)]
+pub struct More {
+    /// Its routes.
+    pub routes: Router,
+    /// Its metrics, as OpenMetrics text.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl std::fmt::Debug for More {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("More").finish_non_exhaustive()
+    }
 }
 
 /// How a server answers.
@@ -60,6 +85,12 @@ pub struct Settings {
     pub cache_mb: usize,
     /// Whether `/metadata` tells where an input lies; None: when listening on loopback.
     pub expose_sources: Option<bool>,
+    /// Where clients reach the API, with its path; None: what they say they asked.
+    pub public_url: Option<String>,
+    /// The path below which everything is mounted: empty, or `/` and more without a slash at the end.
+    pub base_path: String,
+    /// Proxies whose `X-Forwarded-…` are believed.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -72,6 +103,9 @@ impl Default for Settings {
             cache_control: "public, max-age=0, must-revalidate".to_owned(),
             cache_mb: 128,
             expose_sources: None,
+            public_url: None,
+            base_path: String::new(),
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -89,11 +123,35 @@ impl Settings {
                 }
             }
         }
+        if let Some(url) = &self.public_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            faults.push(format!("public_url: {url:?} is not a URL; write https://maps.example.org/tiles"));
+        }
+        let is_segment =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+        if !self.base_path.is_empty()
+            && !self.base_path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
+        {
+            faults.push(format!("base_path: {:?} is not a path; write /maps", self.base_path));
+        }
         if HeaderValue::from_str(&self.cache_control).is_err() {
             faults.push(format!("cache_control: {:?} cannot stand in a header", self.cache_control));
         }
         faults
     }
+}
+
+/// Proxies from a list of addresses and networks, and what is wrong with it.
+pub fn trusted_proxies(list: &[String]) -> (Vec<TrustedProxy>, Vec<String>) {
+    let (mut proxies, mut faults) = (Vec::new(), Vec::new());
+    for text in list.iter().filter(|text| !text.trim().is_empty()) {
+        match TrustedProxy::parse(text) {
+            Some(proxy) => proxies.push(proxy),
+            None => faults.push(format!("trusted_proxies: {text:?} is not an address or a network; write 10.0.0.0/8")),
+        }
+    }
+    (proxies, faults)
 }
 
 /// Why a server ended.
@@ -128,8 +186,15 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         hint: config.hint,
     };
     let reloading = tokio::spawn(reloader.run(shutdown.clone()));
+    if let Some(admin) = config.admin {
+        let routes = routes::admin(state.clone(), config.more.clone());
+        let serving = axum::serve(admin, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        tokio::spawn(async move { serving.await });
+    }
     let listener = lenient::LenientListener(listener);
-    let serving = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let routes =
+        router(state, config.more.filter(|_| on_loopback)).into_make_service_with_connect_info::<lenient::Peer>();
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let late = async {
         shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;

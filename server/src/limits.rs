@@ -17,6 +17,23 @@ pub(crate) const DATASETS_BYTES_MAX: usize = 4 << 20;
 pub(crate) const DATASETS_CACHE_BYTES: usize = 64 << 20;
 /// Pictures that are fetched at once from a store that is not local, and whose bytes are held until they are drawn.
 pub(crate) const PICTURES_FETCHED_MAX: usize = 64;
+/// Scenes of a mosaic that one picture shows.
+pub(crate) const MOSAIC_SCENES_MAX: usize = 64;
+/// Datasets looked at to find them: the hulls of some may miss what their bounds meet.
+pub(crate) const MOSAIC_CANDIDATES_MAX: usize = 1024;
+/// Datasets, from the top, that a mosaic's bounds, zooms and own stretch are made of.
+pub(crate) const MOSAIC_SUMMARY_MAX: usize = 1000;
+/// Memory for what is known of mosaics.
+pub(crate) const SUMMARIES_CACHE_MAX: usize = 256;
+/// Datasets in one answer of `/point`.
+pub(crate) const POINTS_MAX: usize = 1000;
+/// Pixels that the polygons of one `POST /statistics` may cover: at the finest zoom if they are fewer, else further out.
+pub(crate) const STATISTICS_PIXELS_MAX: u64 = 1 << 24;
+/// Layers in one WMTS capabilities document.
+pub(crate) const WMTS_LAYERS_MAX: usize = 1000;
+/// Characters of a glob, and stars in it.
+pub(crate) const GLOB_BYTES_MAX: usize = 256;
+pub(crate) const GLOB_STARS_MAX: usize = 8;
 /// When a client that was turned away may try again.
 pub(crate) const RETRY_AFTER_S: u64 = 1;
 

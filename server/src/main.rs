@@ -39,6 +39,18 @@ struct Args {
     /// Whether /metadata tells where an input lies [default: only when listening on loopback]
     #[arg(long, env = "KILN_EXPOSE_SOURCES")]
     expose_sources: Option<bool>,
+    /// Where clients reach the API, with its path, such as <https://maps.example.org/tiles> [default: what the request says]
+    #[arg(long, env = "KILN_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// Mount everything below this path, such as /maps
+    #[arg(long, env = "KILN_BASE_PATH", default_value = "")]
+    base_path: String,
+    /// Proxies whose X-Forwarded-{Proto,Host,Prefix} are believed: addresses or networks, separated by commas
+    #[arg(long, env = "KILN_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<String>,
+    /// Answer /health, /ready and /metrics here as well
+    #[arg(long, env = "KILN_ADMIN")]
+    admin: Option<String>,
     /// Pixels along a tile's side that a request may ask for
     #[arg(long, env = "KILN_TILE_SIZE_MAX", default_value_t = Limits::default().tile_size_max, value_parser = clap::value_parser!(u32).range(1..=2048))]
     tile_size_max: u32,
@@ -68,12 +80,16 @@ fn main() -> ExitCode {
 }
 
 async fn serve(args: Args) -> Result<(), (u8, String)> {
+    let (trusted_proxies, mut faults) = server::trusted_proxies(&args.trusted_proxies);
     let settings = Settings {
         cors_metadata: args.cors_metadata,
         cors_tiles: args.cors_tiles,
         cache_control: args.cache_control,
         cache_mb: args.cache_mb as usize,
         expose_sources: args.expose_sources,
+        public_url: args.public_url,
+        base_path: args.base_path.trim_end_matches('/').to_owned(),
+        trusted_proxies,
         limits: Limits {
             tile_size_max: args.tile_size_max,
             datasets_max: args.datasets_max,
@@ -81,15 +97,19 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
             ..Limits::default()
         },
     };
-    let mut faults = settings.faults();
+    faults.extend(settings.faults());
     let store = ReadStore::open(&args.store).map_err(|error| faults.push(error.to_string())).ok();
     let Some(store) = store.filter(|_| faults.is_empty()) else { return Err((BAD_INPUT, faults.join("\n"))) };
+    let admin = match &args.admin {
+        Some(address) => Some(server::listen(Some(address)).await.map_err(|error| (BAD_INPUT, error))?),
+        None => None,
+    };
     let listener = server::listen(args.listen.as_deref()).await.map_err(|error| (BAD_INPUT, error))?;
     let address = listener.local_addr().map_err(|error| (1, error.to_string()))?;
     let cache_dir = args.cache_dir.unwrap_or_else(|| server::default_cache_dir(&store));
     let shutdown = shared::shutdown::signals().map_err(|error| (1, error.to_string()))?;
     let _ = writeln!(std::io::stdout(), "serving http://{address}/");
-    let config = Config { store, cache_dir, hint: None, settings };
+    let config = Config { store, cache_dir, hint: None, settings, more: None, admin };
     server::run(config, listener, shutdown).await.map_err(|error| match error {
         server::ServeError::Settings(_) => (BAD_INPUT, error.to_string()),
         server::ServeError::Socket(_) => (1, error.to_string()),

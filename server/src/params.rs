@@ -1,12 +1,15 @@
 //! Query parameters: the first of a repeated one wins, `+` is a space, lists and dicts are JSON text. Faults say which parameter and what it takes.
 
+use std::ops::RangeInclusive;
+
 use percent_encoding::percent_decode;
 use serde_json::Value;
+use shared::bbox::Bbox;
 use shared::metadata::BandStatistics;
 
 use crate::error::ApiError;
 use crate::tile::colormap::COLORS;
-use crate::tile::plan::Size;
+use crate::tile::place::Size;
 
 /// The query of a request, decoded.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +47,11 @@ impl Params {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Adds a parameter.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -53,6 +61,41 @@ impl Params {
     pub(crate) fn count(&self, name: &str, default: usize) -> Result<usize, ApiError> {
         let Some(text) = self.get(name) else { return Ok(default) };
         text.trim().parse().map_err(|_| ApiError::bad(format!("{name}={text} is not a whole number from 0 up")))
+    }
+
+    /// True or false, in any of the usual words.
+    pub(crate) fn boolean(&self, name: &str, default: bool) -> Result<bool, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+            _ => Err(ApiError::bad(format!("{name}={text} is not true or false"))),
+        }
+    }
+
+    /// A number that must be there, within bounds.
+    pub(crate) fn number(&self, name: &str, bounds: RangeInclusive<f64>) -> Result<f64, ApiError> {
+        let (low, high) = (bounds.start(), bounds.end());
+        let wrong = |found: &str| ApiError::bad(format!("{name}{found}: a number from {low} to {high} is needed"));
+        let text = self.get(name).ok_or_else(|| wrong(" is missing"))?;
+        text.trim().parse().ok().filter(|n| bounds.contains(n)).ok_or_else(|| wrong(&format!("={text}")))
+    }
+
+    /// A box in degrees, `west,south,east,north`; west > east crosses the antimeridian.
+    pub(crate) fn bbox(&self, name: &str) -> Result<Option<Bbox>, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        let sides: Option<Vec<f64>> = inner.split(',').map(|part| part.trim().parse().ok()).collect();
+        let sound = |w: f64, s: f64, e: f64, n: f64| {
+            let (lon, lat) = (-180.0..=180.0, -90.0..=90.0);
+            lon.contains(&w) && lon.contains(&e) && lat.contains(&s) && lat.contains(&n) && s <= n
+        };
+        match sides.as_deref() {
+            Some([w, s, e, n]) if sound(*w, *s, *e, *n) => Ok(Some(Bbox { west: *w, south: *s, east: *e, north: *n })),
+            _ => Err(ApiError::bad(format!(
+                "{name}={text} is not west,south,east,north in degrees, within ±180 and ±90, south not above north"
+            ))),
+        }
     }
 
     /// A JSON value; None if absent or `null`.

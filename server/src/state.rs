@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use shared::catalog::reader::Catalog;
 use shared::dataset::Dataset;
@@ -13,7 +14,11 @@ use shared::store::ReadStore;
 use crate::Settings;
 use crate::cache::{Flights, Lru};
 use crate::error::ApiError;
-use crate::limits::{DATASETS_CACHE_BYTES, Gate, PICTURES_FETCHED_MAX, Pool};
+use crate::lenient::Peer;
+use crate::limits::{DATASETS_CACHE_BYTES, Gate, PICTURES_FETCHED_MAX, Pool, SUMMARIES_CACHE_MAX};
+use crate::links::Links;
+use crate::metrics::Metrics;
+use crate::routes::{Made, Summary};
 use crate::tile::cog::CogReader;
 
 /// A failure that repeats is logged again only after this long.
@@ -40,7 +45,8 @@ pub(crate) struct Inner {
     /// Before fetches of a store that is not local.
     pub(crate) fetches: Gate,
     pub(crate) pictures: Mutex<Lru<blake3::Hash, Bytes>>,
-    pub(crate) flights: Flights<blake3::Hash, Result<Bytes, ApiError>>,
+    pub(crate) flights: Flights<blake3::Hash, Result<Made, ApiError>>,
+    pub(crate) metrics: Arc<Metrics>,
     logged: Mutex<Lru<String, Instant>>,
 }
 
@@ -61,12 +67,24 @@ pub(crate) struct Snapshot {
     pub(crate) catalog: Catalog,
     pub(crate) manifest: Manifest,
     datasets: Mutex<Lru<DatasetName, Arc<Dataset>>>,
+    summaries: Mutex<Lru<String, Arc<Summary>>>,
 }
 
 impl Snapshot {
     /// A snapshot that nothing was looked up in yet.
     pub(crate) fn new(catalog: Catalog, manifest: Manifest) -> Self {
-        Self { catalog, manifest, datasets: Mutex::new(Lru::new(DATASETS_CACHE_BYTES)) }
+        let (datasets, summaries) = (Lru::new(DATASETS_CACHE_BYTES), Lru::new(SUMMARIES_CACHE_MAX));
+        Self { catalog, manifest, datasets: Mutex::new(datasets), summaries: Mutex::new(summaries) }
+    }
+
+    /// What is known of a mosaic.
+    pub(crate) fn summary(&self, name: &str) -> Option<Arc<Summary>> {
+        self.summaries.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Remembers what is known of a mosaic.
+    pub(crate) fn keep_summary(&self, name: String, summary: &Arc<Summary>) {
+        self.summaries.lock().unwrap_or_else(PoisonError::into_inner).put(name, Arc::clone(summary), 1);
     }
 
     /// One dataset, from memory if it was asked for before.
@@ -99,11 +117,13 @@ impl AppState {
     /// State that serves nothing yet. `on_loopback` decides whether inputs' places are told, where no setting does.
     pub(crate) fn new(store: ReadStore, settings: Settings, on_loopback: bool) -> Self {
         let pictures = Mutex::new(Lru::new(settings.cache_mb << 20));
+        let metrics = Arc::new(Metrics::new());
         Self(Arc::new(Inner {
             expose_sources: settings.expose_sources.unwrap_or(on_loopback),
             served: ArcSwapOption::empty(),
             fault: Mutex::new(None),
-            cogs: CogReader::new(store),
+            cogs: CogReader::new(store, Arc::clone(&metrics)),
+            metrics,
             pool: Pool::new(settings.limits.queue_max),
             fetches: Gate::new(PICTURES_FETCHED_MAX, settings.limits.queue_max),
             pictures,
@@ -111,6 +131,14 @@ impl AppState {
             logged: Mutex::new(Lru::new(LOGGED_MAX)),
             settings,
         }))
+    }
+
+    /// Absolute URLs for a client.
+    pub(crate) fn links(&self, headers: &HeaderMap, peer: Option<Peer>) -> Links {
+        let settings = &self.settings;
+        let peer = peer.and_then(Peer::ip);
+        let trusted = peer.is_some_and(|peer| settings.trusted_proxies.iter().any(|proxy| proxy.contains(peer)));
+        Links::of(headers, settings.public_url.as_deref(), &settings.base_path, trusted)
     }
 
     /// The snapshot this request is to use.

@@ -81,6 +81,26 @@ pub struct Style {
     pub attribution: Option<String>,
 }
 
+impl Style {
+    /// This style, and where it is silent another.
+    #[must_use]
+    pub fn over(self, base: &Self) -> Self {
+        // Classes and a ramp exclude each other: who sets one does not inherit the other.
+        let (colormap, categories) = if self.colormap.is_some() || !self.categories.is_empty() {
+            (self.colormap, self.categories)
+        } else {
+            (base.colormap.clone(), base.categories.clone())
+        };
+        Self {
+            colormap,
+            categories,
+            stretch: self.stretch.or_else(|| base.stretch.clone()),
+            unit: self.unit.or_else(|| base.unit.clone()),
+            attribution: self.attribution.or_else(|| base.attribution.clone()),
+        }
+    }
+}
+
 /// One class of a categorical collection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

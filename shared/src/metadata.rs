@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bbox::Bbox;
+use crate::collection::Style;
 use crate::dataset::DataType;
 
 /// Everything the catalogue holds of a band, measured on the raw stored pixels of the input at full resolution.
@@ -49,6 +50,9 @@ pub struct Metadata {
     pub source_time_ms: i64,
     /// When it was ingested: milliseconds since 1970.
     pub ingested_at_ms: i64,
+    /// How it is shown where its own style differs from the collection's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<Style>,
     /// Free JSON of the user.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub user: serde_json::Map<String, serde_json::Value>,

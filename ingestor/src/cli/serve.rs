@@ -141,7 +141,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let store = ReadStore::open(&store_name).map_err(Failure::bad_input)?;
     let cache_dir = server::default_cache_dir(&store);
     let hint = Some(Arc::clone(&published));
-    let server = server::Config { store: store.clone(), cache_dir, hint, settings: server_settings };
+    let server =
+        server::Config { store: store.clone(), cache_dir, hint, settings: server_settings, more: None, admin: None };
     say(&format!("serving http://{address}/"));
     let ingesting = {
         let (shutdown, store, published) = (shutdown.clone(), store.clone(), Arc::clone(&published));

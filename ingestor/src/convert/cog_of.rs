@@ -186,6 +186,7 @@ impl Describer<'_> {
                     version: subject.job.version.clone(),
                     source_time_ms: subject.job.source_time_ms,
                     ingested_at_ms: Timestamp::now().as_millisecond(),
+                    style: None,
                     user: serde_json::Map::new(),
                 })
             })

@@ -1,8 +1,10 @@
 //! What every request is resolved to first: one snapshot, one collection, decoded path segments and parameters.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -11,7 +13,10 @@ use serde_json::Value;
 use shared::collection::Collection;
 use shared::dataset::Dataset;
 
+use super::subject::KeyPattern;
 use crate::error::ApiError;
+use crate::lenient::Peer;
+use crate::links::{self, Links};
 use crate::params::Params;
 use crate::state::{AppState, Snapshot};
 
@@ -23,20 +28,43 @@ pub(crate) struct Ask {
     pub(crate) collection: Arc<Collection>,
     /// What follows the resource's name in the path, each segment decoded on its own, empty ones dropped.
     pub(crate) segments: Vec<String>,
+    /// For each of them whether it is a bare `*`: any value. An encoded one is a value like others.
+    pub(crate) wild: Vec<bool>,
     pub(crate) params: Params,
+    /// The resource, such as `singleband`.
+    pub(crate) resource: String,
+    /// Whether the path named the collection.
+    pub(crate) in_collection: bool,
+    /// Absolute URLs.
+    pub(crate) links: Links,
+    /// When the request came.
+    pub(crate) started: Instant,
+}
+
+/// Who asks, where that is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peered(pub(crate) Option<Peer>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Peered {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0)))
+    }
 }
 
 impl FromRequestParts<AppState> for Ask {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let started = Instant::now();
         let snapshot = state.snapshot()?;
-        let mut segments =
-            parts.uri.path().split('/').filter(|s| !s.is_empty()).map(decode).collect::<Vec<_>>().into_iter();
-        let mut resource = segments.next();
-        let collection = if resource.as_deref() == Some("collections") {
-            let name = segments.next().unwrap_or_default();
-            resource = segments.next();
+        let mut raw = parts.uri.path().split('/').filter(|s| !s.is_empty());
+        let mut resource = raw.next();
+        let in_collection = resource == Some("collections");
+        let collection = if in_collection {
+            let name = raw.next().map(decode).unwrap_or_default();
+            resource = raw.next();
             snapshot.catalog.collection(&name).ok_or_else(|| {
                 ApiError::not_found(format!("there is no collection {name:?}; GET /collections lists them"))
             })?
@@ -46,9 +74,22 @@ impl FromRequestParts<AppState> for Ask {
             snapshot.catalog.default_collection().ok_or_else(none)?
         };
         let collection = Arc::clone(&collection.collection);
-        debug_assert!(resource.is_some(), "routes have a resource");
+        let resource = resource.map(decode).unwrap_or_default();
+        let links = state.links(&parts.headers, parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0));
         let params = Params::parse(parts.uri.query().unwrap_or_default());
-        Ok(Self { state: state.clone(), snapshot, collection, segments: segments.collect(), params })
+        let (segments, wild) = raw.map(|segment| (decode(segment), segment == "*")).unzip();
+        Ok(Self {
+            state: state.clone(),
+            snapshot,
+            collection,
+            segments,
+            wild,
+            params,
+            resource,
+            in_collection,
+            links,
+            started,
+        })
     }
 }
 
@@ -67,6 +108,77 @@ impl Ask {
         found.ok_or_else(|| {
             ApiError::not_found(format!("there is no dataset {}; GET /datasets lists them", keys.join("/")))
         })
+    }
+
+    /// The first segments as key values, `*` as any. They must be as many as there are keys.
+    pub(crate) fn pattern(&self, keys: usize) -> Result<KeyPattern, ApiError> {
+        let names = self.collection.key_names();
+        if keys != names.len() {
+            let wanted = names.len();
+            return Err(ApiError::bad(format!(
+                "got {keys} key values where this collection has {wanted} keys: {}",
+                names.join(", ")
+            )));
+        }
+        let part = |(value, wild): (&String, &bool)| (!wild).then(|| value.clone());
+        Ok(self.segments.iter().zip(&self.wild).take(keys).map(part).collect())
+    }
+
+    /// The same for routes that take all keys but the last.
+    pub(crate) fn pattern_but_last(&self, keys: usize) -> Result<KeyPattern, ApiError> {
+        let names = self.collection.key_names();
+        if keys + 1 != names.len() {
+            let wanted = names[..names.len().saturating_sub(1)].join(", ");
+            return Err(ApiError::bad(format!(
+                "got {keys} key values; this route takes all keys but the last: {wanted}"
+            )));
+        }
+        let part = |(value, wild): (&String, &bool)| (!wild).then(|| value.clone());
+        Ok(self.segments.iter().zip(&self.wild).take(keys).map(part).collect())
+    }
+
+    /// A channel's pattern: its value of the last key, and `<channel>.<key>=value` in place of other keys.
+    pub(crate) fn channel_pattern(
+        &self,
+        pattern: &KeyPattern,
+        channel: &str,
+        last: String,
+    ) -> Result<KeyPattern, ApiError> {
+        let names = self.collection.key_names();
+        let mut pattern: KeyPattern = pattern.iter().cloned().chain([Some(last)]).collect();
+        for (name, value) in self.params.iter() {
+            let Some(key) = name.strip_prefix(channel).and_then(|rest| rest.strip_prefix('.')) else { continue };
+            let at = names.iter().position(|known| *known == key).ok_or_else(|| {
+                ApiError::bad(format!(
+                    "{name}: {key:?} is not a key of this collection; its keys are {}",
+                    names.join(", ")
+                ))
+            })?;
+            pattern[at] = Some(value.to_owned());
+        }
+        Ok(pattern)
+    }
+
+    /// Key values with their names.
+    pub(crate) fn named(&self, keys: &[String]) -> Value {
+        let named = self.collection.key_names().into_iter().zip(keys);
+        Value::Object(named.map(|(name, value)| (name.to_owned(), value.as_str().into())).collect())
+    }
+
+    /// The path of the request but for its last segment, encoded, without a slash at its ends.
+    pub(crate) fn path_without_last(&self) -> String {
+        let values = self.segments.iter().zip(&self.wild).take(self.segments.len().saturating_sub(1));
+        let values = values.map(|(value, wild)| if *wild { "*".to_owned() } else { links::segment(value) });
+        std::iter::once(self.resource(&self.resource)).chain(values).collect::<Vec<_>>().join("/")
+    }
+
+    /// The path of a resource of the collection, as the request named that.
+    pub(crate) fn resource(&self, resource: &str) -> String {
+        if self.in_collection {
+            format!("collections/{}/{resource}", links::segment(&self.collection.name))
+        } else {
+            resource.to_owned()
+        }
     }
 
     /// Runs blocking work against the snapshot.
@@ -89,4 +201,9 @@ pub(crate) fn json(body: &Value) -> Response {
 
 fn decode(segment: &str) -> String {
     percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+/// JSON has no NaN nor infinity: those are strings, as in records.
+pub(crate) fn number(value: f64) -> Value {
+    serde_json::Number::from_f64(value).map_or_else(|| Value::String(value.to_string()), Value::Number)
 }

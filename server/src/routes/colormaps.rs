@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::params::Bound;
 use crate::tile::colormap::{self, COLORS};
 use crate::tile::encode;
-use crate::tile::plan::Size;
+use crate::tile::place::Size;
 
 /// Pixels from top to bottom of a legend strip.
 const LEGEND_HEIGHT: u32 = 32;

@@ -3,24 +3,42 @@
 use std::sync::PoisonError;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use shared::clock;
 
 use super::ask::json;
+use crate::metrics::CONTENT_TYPE;
 use crate::state::AppState;
+
+/// The last line of an OpenMetrics text.
+const END: &str = "# EOF\n";
 
 /// Where to begin.
 pub(super) async fn index() -> Response {
     json(
-        &json!({ "kiln": env!("CARGO_PKG_VERSION"), "see": ["/collections", "/keys", "/datasets", "/colormaps", "/ready"] }),
+        &json!({ "kiln": env!("CARGO_PKG_VERSION"), "see": ["/apidoc", "/collections", "/keys", "/datasets", "/wmts", "/ready"] }),
     )
 }
 
 /// Alive, whatever is served.
 pub(super) async fn alive() -> Response {
     json(&json!({ "status": "ok" }))
+}
+
+/// For Prometheus.
+pub(super) fn metrics(State(state): State<AppState>, more: Option<&(dyn Fn() -> String + Send + Sync)>) -> Response {
+    let served = state.served.load_full();
+    let served = served
+        .as_ref()
+        .map(|s| (s.manifest.n, (clock::now_ms() - s.manifest.at_ms).max(0) / 1000, s.catalog.datasets()));
+    let mut text = state.metrics.text(served);
+    if let Some(more) = more {
+        // One text has one end.
+        text = text.strip_suffix(END).unwrap_or(&text).to_owned() + &more();
+    }
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response()
 }
 
 /// 200 if a verified snapshot is served; which, how old, and what is wrong, if anything.

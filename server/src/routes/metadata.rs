@@ -1,5 +1,7 @@
 //! `GET /metadata/<keys>` and `POST /metadata`.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
@@ -9,11 +11,14 @@ use shared::clock;
 use shared::dataset::Dataset;
 use shared::metadata::BandStatistics;
 
-use super::ask::{Ask, json};
+use super::ask::{Ask, json, number};
 use super::singleband;
+use super::subject::Subject;
 use crate::error::ApiError;
 use crate::limits::BODY_BYTES_MAX;
 use crate::params::Params;
+use crate::tile::encode::Format;
+use crate::tile::plan::Scene;
 
 /// What `columns` may name; Terracotta's first, and only those of the second line must be named to be told.
 const COLUMNS: [&str; 24] = [
@@ -104,13 +109,21 @@ async fn describe(ask: &Ask, keys: &[String], columns: Option<&[String]>) -> Res
         let told = name != "source" || ask.state.expose_sources;
         if wanted(name) && told {
             let value = match name {
-                "v" => json!(singleband::default_version(ask, &dataset)),
+                "v" => json!(default_version(ask, &dataset)),
                 _ => column(&dataset, name),
             };
             members.insert(name.to_owned(), value);
         }
     }
     Ok(Value::Object(members))
+}
+
+/// The version of the layer that `/singleband` shows of a dataset without parameters.
+fn default_version(ask: &Ask, dataset: &Arc<Dataset>) -> Option<String> {
+    let subject = Subject::One(Scene { channels: vec![Some(Arc::clone(dataset))] });
+    let look = singleband::look(ask, &Params::default(), &subject).ok()?;
+    let size = Params::default().size(u32::MAX).ok()?;
+    Some(look.version(&subject, size, Format::Png))
 }
 
 fn column(dataset: &Dataset, name: &str) -> Value {
@@ -148,9 +161,4 @@ fn column(dataset: &Dataset, name: &str) -> Value {
         "categories" => m.categories.iter().map(|(value, label)| json!({ "value": value, "label": label })).collect(),
         _ => Value::Null,
     }
-}
-
-/// JSON has no NaN nor infinity: those are strings, as in records.
-fn number(value: f64) -> Value {
-    serde_json::Number::from_f64(value).map_or_else(|| Value::String(value.to_string()), Value::Number)
 }

@@ -1,15 +1,28 @@
 //! The whole API on one screen. Every route that takes keys is there at the root, for the default collection, and under `/collections/{c}`.
 
+mod apidoc;
 mod ask;
 mod collections;
 mod colormaps;
+mod compute;
 mod datasets;
 mod health;
 mod keys;
+mod legend;
 mod metadata;
+mod observe;
 mod picture;
+mod point;
 mod rgb;
 mod singleband;
+mod statistics;
+mod style;
+mod subject;
+mod target;
+mod tilejson;
+mod wmts;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -20,16 +33,21 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use crate::More;
 use crate::error::ApiError;
 use crate::lenient::sent_bytes;
 use crate::limits::{BODY_BYTES_MAX, URL_BYTES_MAX};
 use crate::state::AppState;
 
-/// Headers scripts of other sites may read.
-const EXPOSED: [HeaderName; 2] = [HeaderName::from_static("etag"), picture::SNAPSHOT_HEADER];
+pub(crate) use picture::Made;
+pub(crate) use subject::Summary;
 
-/// The API over a state.
-pub(crate) fn router(state: AppState) -> Router {
+/// Headers scripts of other sites may read.
+const EXPOSED: [HeaderName; 4] =
+    [HeaderName::from_static("etag"), picture::SNAPSHOT_HEADER, picture::TRUNCATED_HEADER, picture::TIMING_HEADER];
+
+/// The API over a state, below its base path, with what the process that embeds it adds.
+pub(crate) fn router(state: AppState, more: Option<More>) -> Router {
     // Before the layers, which then cover it: a preflight is a method no route has.
     let tiles = tiles("")
         .merge(tiles("/collections/{collection}"))
@@ -39,25 +57,59 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(metadata("/collections/{collection}"))
         .route("/", get(health::index))
         .route("/collections", get(collections::list))
-        .route("/health", get(health::alive))
-        .route("/ready", get(health::ready))
-        .fallback(async || ApiError::not_found("there is no such route; GET /keys, /datasets and /collections are"))
+        .route("/swagger.json", get(apidoc::description))
+        .route("/apidoc", get(apidoc::page))
+        .merge(service(more.as_ref()))
+        .fallback(async || ApiError::not_found("there is no such route; GET /apidoc shows them all"))
         .method_not_allowed_fallback(async || ApiError::method())
         .layer(cors(&state.settings.cors_metadata))
         .layer(CompressionLayer::new());
-    tiles
+    let base_path = state.settings.base_path.clone();
+    let mut all = tiles
         .merge(rest)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_url))
-        .with_state(state)
+        .layer(middleware::from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state);
+    if let Some(more) = more {
+        all = all.merge(more.routes);
+    }
+    if base_path.is_empty() {
+        return all;
+    }
+    let outside = async || ApiError::not_found("the API is mounted below a base path; see --base-path");
+    Router::new().nest(&base_path, all).fallback(outside)
+}
+
+/// What may be asked on the admin listener.
+pub(crate) fn admin(state: AppState, more: Option<More>) -> Router {
+    let routes = service(more.as_ref())
+        .fallback(async || ApiError::not_found("here are /health, /ready and /metrics"))
+        .method_not_allowed_fallback(async || ApiError::method())
+        .with_state(state);
+    more.into_iter().fold(routes, |routes, more| routes.merge(more.routes))
+}
+
+/// Of the server itself.
+fn service(more: Option<&More>) -> Router<AppState> {
+    let more = more.map(|more| Arc::clone(&more.metrics));
+    Router::new()
+        .route("/health", get(health::alive))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(async move |state| health::metrics(state, more.as_deref())))
 }
 
 fn metadata(at: &str) -> Router<AppState> {
     Router::new()
         .route(&format!("{at}/keys"), get(keys::list))
+        .route(&format!("{at}/keys/{{key}}"), get(keys::values))
         .route(&format!("{at}/datasets"), get(datasets::list))
         .route(&format!("{at}/metadata"), post(metadata::of_many))
         .route(&format!("{at}/metadata/{{*keys}}"), get(metadata::of_one))
+        .route(&format!("{at}/point/{{*keys}}"), get(point::show))
+        .route(&format!("{at}/statistics/{{*keys}}"), get(statistics::of_input).post(statistics::of_polygons))
+        .route(&format!("{at}/legend/{{*keys}}"), get(legend::show))
+        .route(&format!("{at}/wmts"), get(wmts::show))
         .route(&format!("{at}/colormap"), get(colormaps::values))
         .route(&format!("{at}/colormaps"), get(colormaps::names))
         .route(&format!("{at}/colormaps/{{name}}"), get(colormaps::legend))
@@ -68,6 +120,7 @@ fn tiles(at: &str) -> Router<AppState> {
     Router::new()
         .route(&format!("{at}/singleband/{{*rest}}"), get(singleband::show))
         .route(&format!("{at}/rgb/{{*rest}}"), get(rgb::show))
+        .route(&format!("{at}/compute/{{*rest}}"), get(compute::show))
 }
 
 fn cors(origins: &[String]) -> CorsLayer {

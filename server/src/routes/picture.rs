@@ -1,21 +1,35 @@
-//! A picture's way through the server: place and size → plan → `ETag`, and 304 before any I/O → cache → one flight → read, decode, render.
+//! A picture's way through the server: subject and look → scenes at the place → plan → `ETag`, and 304 before any I/O → cache → one flight → read, decode,
+//! render.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use shared::grid::{TileCoord, ZOOM_MAX};
 
 use super::ask::Ask;
+use super::subject::Subject;
+use super::target::Target;
+use super::tilejson;
 use crate::error::ApiError;
+use crate::params::Params;
 use crate::state::AppState;
 use crate::tile::cog::{CogError, RawBlocks};
-use crate::tile::plan::{Layer, Place, Plan};
-use crate::tile::render::{RenderError, render};
+use crate::tile::encode::Format;
+use crate::tile::expression::Expression;
+use crate::tile::place::Size;
+use crate::tile::plan::{Layer, Paint, Plan, Scale, Scene, ScenePlan};
+use crate::tile::render::{RenderError, Times, render};
+use crate::tile::transform::Operation;
 
 /// Says which snapshot an answer is of.
 pub(super) const SNAPSHOT_HEADER: HeaderName = HeaderName::from_static("x-kiln-snapshot");
+/// Says that a mosaic had more scenes in this place than one picture shows.
+pub(super) const TRUNCATED_HEADER: HeaderName = HeaderName::from_static("x-kiln-truncated");
+/// Where the time of an answer went.
+pub(super) const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
 /// `Cache-Control` of a URL that names its layer's version.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Bytes a cached picture costs beside its own.
@@ -23,53 +37,114 @@ const CACHE_ENTRY_BYTES: usize = 256;
 
 /// Why a picture could not be made.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(super) enum Failure {
     #[error(transparent)]
     Cog(#[from] CogError),
     #[error(transparent)]
     Render(#[from] RenderError),
 }
 
-/// The keys and the place of a picture's path: `{z}/{x}/{y}.png` or `preview.png`, from the end.
-pub(super) fn place(segments: &[String]) -> Result<(&[String], Place), ApiError> {
-    if let [keys @ .., last] = segments
-        && last == "preview.png"
-    {
-        return Ok((keys, Place::Preview));
-    }
-    let no_route = || ApiError::not_found("pictures are at …/{z}/{x}/{y}.png and …/preview.png");
-    let [keys @ .., z, x, y] = segments else { return Err(no_route()) };
-    let y = y.strip_suffix(".png").ok_or_else(no_route)?;
-    if ![z, x, y].iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) {
-        return Err(no_route());
-    }
-    let zoom = z.parse().ok().filter(|z| *z <= ZOOM_MAX);
-    let zoom = zoom.ok_or_else(|| ApiError::bad(format!("zoom {z} is deeper than {ZOOM_MAX}")))?;
-    // A number too large to read is off the grid as well.
-    let tile = x.parse().ok().zip(y.parse().ok()).and_then(|(x, y)| TileCoord::new(zoom, x, y));
-    Ok((keys, tile.map_or(Place::OffGrid, Place::Tile)))
+/// How a subject is painted, wherever it is looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) formula: Option<Arc<Expression>>,
+    pub(super) scales: Vec<Scale>,
+    pub(super) paint: Paint,
+    pub(super) transform: Vec<Operation>,
 }
 
-/// Answers with the picture of a layer at a place.
-pub(super) async fn answer(ask: &Ask, headers: &HeaderMap, layer: Layer, place: Place) -> Result<Response, ApiError> {
-    let current = ask.params.get("v").is_some_and(|v| layer.hash().to_hex().as_str() == v);
-    let plan = layer.plan(place).map_err(|error| {
+/// Bytes that were made, and how long that took; nothing if they were known.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) bytes: Bytes,
+    pub(crate) times: Option<Times>,
+}
+
+impl Look {
+    /// The look of some scenes in a picture.
+    fn layer(&self, scenes: Vec<Scene>, subject: &Subject, size: Size, format: Format) -> Layer {
+        Layer {
+            scenes,
+            method: subject.method(),
+            formula: self.formula.clone(),
+            scales: self.scales.clone(),
+            paint: self.paint.clone(),
+            transform: self.transform.clone(),
+            size,
+            format,
+        }
+    }
+
+    /// The `v` of a layer's URLs: what it is of and how it looks, whatever the place.
+    pub(super) fn version(&self, subject: &Subject, size: Size, format: Format) -> String {
+        let scenes = match subject {
+            Subject::One(scene) => vec![scene.clone()],
+            Subject::Mosaic(_) => Vec::new(),
+        };
+        let layer = self.layer(scenes, subject, size, format).hash();
+        match subject.version() {
+            None => layer.to_hex().to_string(),
+            Some(version) => blake3::hash(format!("{} {version}", layer.to_hex()).as_bytes()).to_hex().to_string(),
+        }
+    }
+}
+
+/// Answers with the picture, or the `TileJSON`, of a subject.
+pub(super) async fn answer(
+    ask: &Ask,
+    params: &Params,
+    headers: &HeaderMap,
+    subject: &Subject,
+    look: &Look,
+    target: Target,
+) -> Result<Response, ApiError> {
+    let (place, format) = match target {
+        Target::TileJson => return tilejson::answer(ask, params, subject, look),
+        Target::Picture { place, format } => (place, format),
+    };
+    let (place, size) = place.resolve(params, subject.zooms().1, ask.state.settings.limits.tile_size_max)?;
+    let (place, scenes, truncated) = subject.scenes(ask, place).await?;
+    let current = params.get("v").is_some_and(|v| look.version(subject, size, format) == v);
+    let plan = look.layer(scenes, subject, size, format).plan(place).map_err(|error| {
         ask.state.log_once(&error.to_string());
         ApiError::internal(error.to_string())
     })?;
     let etag = format!("\"{}\"", &plan.etag.to_hex()[..32]);
-    let mut response = if matches(headers, &etag) {
-        StatusCode::NOT_MODIFIED.into_response()
+    let lookup = ask.started.elapsed();
+    let (mut response, timing) = if matches(headers, &etag) {
+        (StatusCode::NOT_MODIFIED.into_response(), timing(lookup, None))
     } else {
-        let png = picture(&ask.state, plan).await?;
-        ([(header::CONTENT_TYPE, HeaderValue::from_static("image/png"))], png).into_response()
+        let made = picture(&ask.state, plan).await?;
+        let content_type = HeaderValue::from_static(format.content_type());
+        (([(header::CONTENT_TYPE, content_type)], made.bytes).into_response(), timing(lookup, made.times.as_ref()))
     };
     let cache_control = if current { Ok(IMMUTABLE) } else { HeaderValue::from_str(&ask.state.settings.cache_control) };
     let told = response.headers_mut();
-    let values = [(header::ETAG, HeaderValue::from_str(&etag)), (header::CACHE_CONTROL, cache_control)];
+    let values = [
+        (header::ETAG, HeaderValue::from_str(&etag)),
+        (header::CACHE_CONTROL, cache_control),
+        (TIMING_HEADER, HeaderValue::from_str(&timing)),
+    ];
     told.extend(values.into_iter().filter_map(|(name, value)| Some((name, value.ok()?))));
     told.insert(SNAPSHOT_HEADER, HeaderValue::from(ask.snapshot.manifest.n));
+    if truncated {
+        told.insert(TRUNCATED_HEADER, HeaderValue::from_static("true"));
+    }
     Ok(response)
+}
+
+/// `Server-Timing` (W3C), in milliseconds. A picture that was known took only the look-up.
+fn timing(lookup: Duration, times: Option<&Times>) -> String {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let mut text = format!("lookup;dur={:.3}", ms(lookup));
+    if let Some(times) = times {
+        let steps =
+            [("read", times.read), ("decode", times.decode), ("render", times.render), ("encode", times.encode)];
+        for (name, time) in steps {
+            let _ = write!(text, ", {name};dur={:.3}", ms(time));
+        }
+    }
+    text
 }
 
 /// Whether `If-None-Match` (RFC 9110, section 13.1.2) names this tag; compared weakly.
@@ -79,35 +154,70 @@ fn matches(headers: &HeaderMap, etag: &str) -> bool {
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-async fn picture(state: &AppState, plan: Plan) -> Result<Bytes, ApiError> {
+async fn picture(state: &AppState, plan: Plan) -> Result<Made, ApiError> {
     let name = plan.etag;
-    if let Some(png) = state.pictures.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
-        return Ok(png.clone());
+    if let Some(known) = state.pictures.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+        state.metrics.cache_hit();
+        return Ok(Made { bytes: known.clone(), times: None });
     }
     state
         .flights
         .join(name, || async {
-            let png = make(state, plan).await?;
-            let cost = png.len() + CACHE_ENTRY_BYTES;
-            state.pictures.lock().unwrap_or_else(PoisonError::into_inner).put(name, png.clone(), cost);
-            Ok(png)
+            state.metrics.cache_miss();
+            let made = make(state, plan).await?;
+            let cost = made.bytes.len() + CACHE_ENTRY_BYTES;
+            state.pictures.lock().unwrap_or_else(PoisonError::into_inner).put(name, made.bytes.clone(), cost);
+            Ok(made)
         })
         .await
 }
 
-async fn make(state: &AppState, plan: Plan) -> Result<Bytes, ApiError> {
-    let made = if state.cogs.is_local() {
+async fn make(state: &AppState, plan: Plan) -> Result<Made, ApiError> {
+    let shared = state.clone();
+    let made = with_blocks(state, &plan.scenes.clone(), move |read| {
+        let mut times = Times::default();
+        let bytes = render(&plan, &mut times, |scene, i| read(scene, i))?;
+        Ok((bytes, times))
+    })
+    .await?;
+    let (bytes, times) = made;
+    shared.metrics.made(&times);
+    Ok(Made { bytes: Bytes::from(bytes), times: Some(times) })
+}
+
+/// What brings the blocks of a scene, each source's in order.
+type Read<'r> = dyn FnMut(&ScenePlan, usize) -> Result<Vec<RawBlocks>, Failure> + 'r;
+
+/// Runs work on the CPU pool that reads blocks of these scenes. A local store's are read as they are asked for, another's are all fetched before.
+pub(super) async fn with_blocks<T: Send + 'static>(
+    state: &AppState,
+    scenes: &[ScenePlan],
+    work: impl FnOnce(&mut Read<'_>) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = if state.cogs.is_local() {
         let shared = state.clone();
-        state.pool.run(move || make_local(&shared, &plan)).await?
+        state
+            .pool
+            .run(move || {
+                work(&mut |scene, _| {
+                    Ok(scene.sources.iter().map(|s| shared.cogs.read_local(s)).collect::<Result<_, _>>()?)
+                })
+            })
+            .await?
     } else {
-        // Held until the picture is drawn: what was fetched is in memory as long.
+        // Held until the work is done: what was fetched is in memory as long.
         let _permit = state.fetches.enter().await?;
-        match read_all(state, &plan).await {
-            Ok(raw) => state.pool.run(move || Ok(render(&plan, &raw)?)).await?,
+        match read_all(state, scenes).await {
+            Ok(mut raw) => {
+                state
+                    .pool
+                    .run(move || work(&mut |_, i| Ok(raw.get_mut(i).map(std::mem::take).unwrap_or_default())))
+                    .await?
+            }
             Err(error) => Err(error.into()),
         }
     };
-    made.map(Bytes::from).map_err(|failure| {
+    done.map_err(|failure| {
         state.log_once(&failure.to_string());
         match failure {
             Failure::Cog(CogError::Store(error)) => {
@@ -118,26 +228,20 @@ async fn make(state: &AppState, plan: Plan) -> Result<Bytes, ApiError> {
     })
 }
 
-fn make_local(state: &AppState, plan: &Plan) -> Result<Vec<u8>, Failure> {
-    let mut raw = Vec::with_capacity(plan.sources.len());
-    for source in &plan.sources {
-        raw.push(state.cogs.read_local(source)?);
-    }
-    Ok(render(plan, &raw)?)
-}
-
-async fn read_all(state: &AppState, plan: &Plan) -> Result<Vec<RawBlocks>, CogError> {
+async fn read_all(state: &AppState, scenes: &[ScenePlan]) -> Result<Vec<Vec<RawBlocks>>, CogError> {
     let mut reads = tokio::task::JoinSet::new();
-    let plan = Arc::new(plan.clone());
-    for i in 0..plan.sources.len() {
-        let (state, plan) = (state.clone(), Arc::clone(&plan));
-        reads.spawn(async move { (i, state.cogs.read(&plan.sources[i]).await) });
+    let mut raw: Vec<Vec<RawBlocks>> = Vec::with_capacity(scenes.len());
+    for (i, scene) in scenes.iter().enumerate() {
+        raw.push(vec![RawBlocks::new(); scene.sources.len()]);
+        for (j, source) in scene.sources.iter().enumerate() {
+            let (state, source) = (state.clone(), source.clone());
+            reads.spawn(async move { (i, j, state.cogs.read(&source).await) });
+        }
     }
-    let mut raw = vec![RawBlocks::new(); plan.sources.len()];
     while let Some(done) = reads.join_next().await {
-        let (i, blocks) =
+        let (i, j, blocks) =
             done.map_err(|error| CogError::File { path: "a read".to_owned(), source: std::io::Error::other(error) })?;
-        raw[i] = blocks?;
+        raw[i][j] = blocks?;
     }
     Ok(raw)
 }

@@ -1,69 +1,73 @@
-//! `GET /rgb/<all keys but the last>/{z}/{x}/{y}.png` and `…/preview.png`.
+//! `GET /rgb/<all keys but the last>/…`: three datasets, or mosaics, as red, green and blue.
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use shared::catalog::query::DatasetQuery;
+use shared::catalog::query::{DatasetFilter, DatasetQuery};
 
 use super::ask::Ask;
-use super::picture;
-use super::singleband::style_stretch;
+use super::picture::{self, Look};
+use super::style;
+use super::subject::{KeyPattern, Subject};
+use super::target::{Target, target};
 use crate::error::ApiError;
-use crate::params::resolve;
-use crate::tile::plan::{Channel, Layer, Paint, Scale};
+use crate::params::{Params, resolve};
+use crate::tile::plan::{Paint, Scale};
 use crate::tile::transform;
 
 /// The channels, and the parameters of their stretches.
-const CHANNELS: [(&str, &str); 3] = [("r", "r_range"), ("g", "g_range"), ("b", "b_range")];
+pub(super) const CHANNELS: [(&str, &str); 3] = [("r", "r_range"), ("g", "g_range"), ("b", "b_range")];
 
-/// Three datasets as a picture.
+/// Three bands as a picture.
 pub(super) async fn show(ask: Ask, headers: HeaderMap) -> Result<Response, ApiError> {
-    let (keys, place) = picture::place(&ask.segments)?;
-    let names = ask.collection.key_names();
-    if keys.len() + 1 != names.len() {
-        let wanted = names[..names.len().saturating_sub(1)].join(", ");
-        return Err(ApiError::bad(format!(
-            "got {} key values; this route takes all keys but the last: {wanted}",
-            keys.len()
-        )));
+    let (keys, target) = target(&ask.segments)?;
+    if matches!(target, Target::Picture { format, .. } if format.is_values()) {
+        return Err(ApiError::bad("values (.npy, .tif) are of one band: ask /singleband or /compute for them"));
     }
-    let layer = layer(&ask, keys).await?;
-    picture::answer(&ask, &headers, layer, place).await
+    let pattern = ask.pattern_but_last(keys)?;
+    let values = channel_values(&ask, &pattern).await?;
+    let mut patterns = Vec::with_capacity(3);
+    for ((name, _), value) in CHANNELS.iter().zip(values) {
+        patterns.push(ask.channel_pattern(&pattern, name, value)?);
+    }
+    let subject = Subject::find(&ask, patterns).await?;
+    let params = if target == Target::TileJson { style::handed_out_rgb(&ask, &subject) } else { ask.params.clone() };
+    let look = look(&ask, &params, &subject)?;
+    picture::answer(&ask, &params, &headers, &subject, &look, target).await
 }
 
-async fn layer(ask: &Ask, keys: &[String]) -> Result<Layer, ApiError> {
-    let size = ask.params.size(ask.state.settings.limits.tile_size_max)?;
-    let operations = match ask.params.get("color_transform") {
+fn look(ask: &Ask, params: &Params, subject: &Subject) -> Result<Look, ApiError> {
+    let transform = match params.get("color_transform") {
         Some(text) => transform::parse(text, 3).map_err(|fault| ApiError::bad(format!("color_transform: {fault}")))?,
         None => Vec::new(),
     };
-    let values = channel_values(ask, keys).await?;
-    let mut channels = Vec::with_capacity(3);
-    for ((_, range), value) in CHANNELS.iter().zip(values) {
-        let stretch = ask.params.stretch(range)?.or_else(|| style_stretch(&ask.collection.style));
-        let dataset = ask.dataset(&[keys, &[value]].concat()).await?;
-        let (low, high) = resolve(stretch, dataset.metadata.statistics.as_ref());
+    let mut scales = Vec::with_capacity(3);
+    for (i, (_, range)) in CHANNELS.iter().enumerate() {
+        let own = || style::stretch(&style::of(&ask.collection, subject.dataset(i)?));
+        let stretch = params.stretch(range)?.or_else(own);
+        let (low, high) = resolve(stretch, subject.statistics(i));
         if high < low {
             return Err(ApiError::bad(format!("{range}: the upper bound {high} is below the lower bound {low}")));
         }
-        channels.push(Channel { dataset, scale: Scale::Stretch { low, high } });
+        scales.push(Scale::Stretch { low, high });
     }
-    Ok(Layer { channels, paint: Paint::Rgb, transform: operations, size })
+    Ok(Look { formula: None, scales, paint: Paint::Rgb, transform })
 }
 
 /// Values of the last key for red, green and blue. Without any parameter: those of the image the datasets came from, if they came from one.
-async fn channel_values(ask: &Ask, keys: &[String]) -> Result<[String; 3], ApiError> {
+async fn channel_values(ask: &Ask, pattern: &KeyPattern) -> Result<[String; 3], ApiError> {
     let [r, g, b] = CHANNELS.map(|(name, _)| ask.params.get(name).map(str::to_owned));
     let missing = || ApiError::bad("r, g and b take values of the last key, and cannot be left out");
     match (r, g, b) {
         (Some(r), Some(g), Some(b)) => Ok([r, g, b]),
-        (None, None, None) => own_bands(ask, keys).await?.ok_or_else(missing),
+        (None, None, None) => own_bands(ask, pattern).await?.ok_or_else(missing),
         _ => Err(missing()),
     }
 }
 
-async fn own_bands(ask: &Ask, keys: &[String]) -> Result<Option<[String; 3]>, ApiError> {
-    let filters = keys.iter().cloned().enumerate().map(|(i, value)| (i, vec![value])).collect();
-    let query = DatasetQuery { filters, limit: 1, ..DatasetQuery::default() };
+async fn own_bands(ask: &Ask, pattern: &KeyPattern) -> Result<Option<[String; 3]>, ApiError> {
+    let values = pattern.iter().enumerate().filter_map(|(key, value)| Some((key, vec![value.clone()?]))).collect();
+    let filter = DatasetFilter { values, ..DatasetFilter::default() };
+    let query = DatasetQuery { filter, limit: 1, ..DatasetQuery::default() };
     let collection = ask.collection.name.clone();
     let found = ask.with_snapshot(move |snapshot| snapshot.catalog.dataset_keys(&collection, &query)).await?;
     match found.first() {

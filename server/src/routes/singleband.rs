@@ -1,6 +1,4 @@
-//! `GET /singleband/<all keys>/{z}/{x}/{y}.png` and `…/preview.png`.
-
-use std::sync::Arc;
+//! `GET /singleband/<all keys>/…`: one dataset, or a mosaic of those that match.
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -8,52 +6,69 @@ use shared::collection::{Collection, Style};
 use shared::dataset::{DataType, Dataset};
 
 use super::ask::Ask;
-use super::{colormaps, picture};
+use super::picture::{self, Look};
+use super::subject::Subject;
+use super::target::{Target, target};
+use super::{colormaps, style};
 use crate::error::ApiError;
-use crate::params::{Bound, ExplicitMap, Params, bound, parse_hex, resolve};
-use crate::tile::colormap::COLORS;
-use crate::tile::plan::{Channel, Layer, Paint, Scale};
+use crate::params::{ExplicitMap, Params, resolve};
+use crate::tile::plan::{Paint, Scale};
 use crate::tile::transform;
 
-/// One dataset as a picture.
+/// One band as a picture.
 pub(super) async fn show(ask: Ask, headers: HeaderMap) -> Result<Response, ApiError> {
-    let (keys, place) = picture::place(&ask.segments)?;
-    let dataset = ask.dataset(keys).await?;
-    let layer = layer(&ask, &ask.params, dataset)?;
-    picture::answer(&ask, &headers, layer, place).await
+    let (keys, target) = target(&ask.segments)?;
+    let subject = Subject::find(&ask, vec![ask.pattern(keys)?]).await?;
+    let params = if target == Target::TileJson { style::handed_out(&ask, &subject) } else { ask.params.clone() };
+    answer(&ask, &params, &headers, &subject, target).await
 }
 
-/// The version of the layer a request without parameters shows.
-pub(super) fn default_version(ask: &Ask, dataset: &Arc<Dataset>) -> Option<String> {
-    let layer = layer(ask, &Params::default(), Arc::clone(dataset)).ok()?;
-    Some(layer.hash().to_hex().to_string())
+/// The picture, or what else is asked for, under these parameters.
+pub(super) async fn answer(
+    ask: &Ask,
+    params: &Params,
+    headers: &HeaderMap,
+    subject: &Subject,
+    target: Target,
+) -> Result<Response, ApiError> {
+    let look = look(ask, params, subject)?;
+    picture::answer(ask, params, headers, subject, &look, target).await
 }
 
-fn layer(ask: &Ask, params: &Params, dataset: Arc<Dataset>) -> Result<Layer, ApiError> {
-    let size = params.size(ask.state.settings.limits.tile_size_max)?;
+/// How a band is painted under these parameters.
+pub(super) fn look(ask: &Ask, params: &Params, subject: &Subject) -> Result<Look, ApiError> {
     let operations = match params.get("color_transform") {
         Some(text) => transform::parse(text, 1).map_err(|fault| ApiError::bad(format!("color_transform: {fault}")))?,
         None => Vec::new(),
     };
-    let stretch = params.stretch("stretch_range")?.or_else(|| style_stretch(&ask.collection.style));
-    let (scale, paint) = match coloring(&ask.collection, params)? {
+    let Some(dataset) = subject.dataset(0) else { return Err(ApiError::internal("a layer without a dataset")) };
+    let style = style::of(&ask.collection, dataset);
+    let stretch = params.stretch("stretch_range")?.or_else(|| style::stretch(&style));
+    let (scale, paint) = match coloring(&ask.collection, &style, dataset, params)? {
         Coloring::Explicit(map) => explicit(map, dataset.cog.data_type),
         Coloring::Map(paint) => {
-            let (low, high) = resolve(stretch, dataset.metadata.statistics.as_ref());
+            let (low, high) = resolve(stretch, subject.statistics(0));
             (Scale::Stretch { low, high }, paint)
         }
     };
     // Labels are not numbers: there is nothing to transform.
     let transform = if matches!(scale, Scale::Labels(_)) { Vec::new() } else { operations };
-    Ok(Layer { channels: vec![Channel { dataset, scale }], paint, transform, size })
+    Ok(Look { formula: None, scales: vec![scale], paint, transform })
 }
 
-enum Coloring {
+/// How values get their colors.
+pub(super) enum Coloring {
     Map(Paint),
     Explicit(ExplicitMap),
 }
 
-fn coloring(collection: &Collection, params: &Params) -> Result<Coloring, ApiError> {
+/// What the parameters say, else the style.
+pub(super) fn coloring(
+    collection: &Collection,
+    style: &Style,
+    dataset: &Dataset,
+    params: &Params,
+) -> Result<Coloring, ApiError> {
     let explicit = params.explicit_map()?;
     match (params.get("colormap"), explicit) {
         (Some("explicit"), Some(map)) => Ok(Coloring::Explicit(map)),
@@ -65,22 +80,18 @@ fn coloring(collection: &Collection, params: &Params) -> Result<Coloring, ApiErr
             let colors = colormaps::find(collection, name).ok_or_else(|| colormaps::unknown(collection, name))?;
             Ok(Coloring::Map(Paint::Palette(colors.into_owned())))
         }
-        (None, None) => Ok(styled(collection)),
+        (None, None) => {
+            // Who asks for a stretch sees values, not classes.
+            if params.get("stretch_range").is_none() {
+                let classes = style::class_colors(style, dataset);
+                if !classes.is_empty() {
+                    return Ok(Coloring::Explicit(classes));
+                }
+            }
+            let colors = style.colormap.as_deref().and_then(|name| colormaps::find(collection, name));
+            Ok(Coloring::Map(colors.map_or(Paint::Grey, |colors| Paint::Palette(colors.into_owned()))))
+        }
     }
-}
-
-/// What the collection's style says, else grey.
-fn styled(collection: &Collection) -> Coloring {
-    let categories = collection.style.categories.iter();
-    let map: ExplicitMap = categories
-        .filter_map(|category| Some((category.value as f64, parse_hex(category.color.as_deref()?)?)))
-        .take(COLORS)
-        .collect();
-    if !map.is_empty() {
-        return Coloring::Explicit(map);
-    }
-    let colors = collection.style.colormap.as_deref().and_then(|name| colormaps::find(collection, name));
-    Coloring::Map(colors.map_or(Paint::Grey, |colors| Paint::Palette(colors.into_owned())))
 }
 
 fn explicit(map: ExplicitMap, data_type: DataType) -> (Scale, Paint) {
@@ -88,10 +99,4 @@ fn explicit(map: ExplicitMap, data_type: DataType) -> (Scale, Paint) {
     let stored = |value: f64| if data_type == DataType::Float32 { f64::from(value as f32) } else { value };
     let (labels, colors) = map.into_iter().map(|(value, color)| (stored(value), color)).unzip();
     (Scale::Labels(labels), Paint::Palette(colors))
-}
-
-/// The stretch of a collection's style; one that makes no sense is none.
-pub(super) fn style_stretch(style: &Style) -> Option<[Bound; 2]> {
-    let [low, high] = style.stretch.as_ref()?;
-    Some([bound("stretch", low).ok()?, bound("stretch", high).ok()?])
 }

@@ -23,7 +23,7 @@ async fn keys_datasets_and_collections_are_listed_in_order() {
     assert_eq!(served.ok("/keys").await.to_string(), r#"{"keys":[{"key":"name"},{"key":"band"}]}"#);
     assert_eq!(
         served.ok("/datasets?limit=2").await.to_string(),
-        r#"{"datasets":[{"name":"a","band":"1"},{"name":"a","band":"2"}],"limit":2,"page":0}"#
+        r#"{"datasets":[{"name":"a","band":"1"},{"name":"a","band":"2"}],"limit":2,"page":0,"next":"000161000132"}"#
     );
     let names = |value: serde_json::Value| -> Vec<String> {
         value["datasets"]
@@ -93,8 +93,31 @@ async fn what_is_wrong_is_said() {
         (400, "/colormap?stretch_range=[0,1]&colormap=short", "short"),
         (400, "/singleband/a/1/10/512/352.png?colormap=short", "short"),
         (400, "/singleband/a/1/10/512/352.png?colormap=long", "long"),
-        (404, "/compute/a/1/1/1.png", "route"),
         (404, "/nothing", "route"),
+        (400, "/datasets?bbox=1,2,3", "bbox"),
+        (400, "/datasets?match.zz=1", "zz"),
+        (400, "/datasets?match.name=*********", "stars"),
+        (400, "/datasets?after=zz", "next"),
+        (400, "/datasets?after=000161000132&page=1", "exclude"),
+        (404, "/keys/zz", "zz"),
+        (400, "/compute/a/1/1/1.png", "expression is missing"),
+        (400, "/compute/a/1/1/1.png?expression=v1%2B&v1=1&stretch_range=[0,1]", "character 4"),
+        (400, "/compute/a/1/1/1.png?expression=v1%2Bv2&v1=1&stretch_range=[0,1]", "v2"),
+        (400, "/compute/a/1/1/1.png?expression=v1&v1=1", "stretch_range"),
+        (400, "/compute/a/1/1/1.png?expression=v1&v1=1&stretch_range=[1,1]", "above"),
+        (400, "/compute/a/1/1/1.png?expression=v1&v1=1&v1.zz=1&stretch_range=[0,1]", "zz"),
+        (400, "/rgb/a/1/1/1.npy?r=1&g=2&b=1", "one band"),
+        (404, "/singleband/nope/*/1/1/1.png", "nope/*"),
+        (400, "/singleband/*/1/1/1/1.png?method=last", "method"),
+        (400, "/singleband/a/1/crop.png", "bbox"),
+        (400, "/singleband/a/1/crop.png?bbox=1,1,1,1", "area"),
+        (400, "/singleband/a/1/crop.png?bbox=0,0,1,1&width=2000", "1024"),
+        (400, "/singleband/a/1/1/1/1@2x.png?tile_size=[1000,1000]", "@2x"),
+        (400, "/point/a/1?lon=1", "lat is missing"),
+        (400, "/point/a/1?lon=181&lat=0", "180"),
+        (400, "/point/a/*?lon=1&lat=1&limit=1001", "1000"),
+        (400, "/wmts?REQUEST=GetMap", "GetMap"),
+        (400, "/wmts?REQUEST=GetTile&LAYER=a/1", "TileMatrixSet"),
         (404, "/collections/zz/keys", "zz"),
         (404, "/singleband/a/1/x/1/1.png", "png"),
         (400, "/singleband/a/1/31/1/1.png", "30"),

@@ -261,7 +261,7 @@ pub(super) struct Served {
 
 impl Served {
     pub(super) async fn send(&self, request: Request<Body>) -> Response {
-        router(self.state.clone()).oneshot(request).await.unwrap()
+        router(self.state.clone(), None).oneshot(request).await.unwrap()
     }
 
     pub(super) async fn get(&self, url: &str) -> Response {

@@ -15,6 +15,7 @@ use shared::store::{ReadStore, StoreError};
 
 use super::plan::Source;
 use crate::cache::Lru;
+use crate::metrics::Metrics;
 
 /// Bytes of a page of a COG's header. Most headers are one.
 const PAGE_BYTES: u64 = 64 << 10;
@@ -60,6 +61,7 @@ pub(crate) struct CogReader {
     local: bool,
     pages: Mutex<Lru<(String, u64), Bytes>>,
     files: Mutex<Lru<String, Arc<File>>>,
+    metrics: Arc<Metrics>,
 }
 
 /// Where a block lies in the file, as its tables say.
@@ -71,10 +73,10 @@ struct Extent {
 
 impl CogReader {
     /// A reader of this store.
-    pub(crate) fn new(store: ReadStore) -> Self {
+    pub(crate) fn new(store: ReadStore, metrics: Arc<Metrics>) -> Self {
         let local = store.local_path(&Path::from("cogs")).is_some();
         let pages = Mutex::new(Lru::new(PAGES_BYTES_MAX));
-        Self { store, local, pages, files: Mutex::new(Lru::new(FILES_MAX)) }
+        Self { store, local, pages, files: Mutex::new(Lru::new(FILES_MAX)), metrics }
     }
 
     /// Whether [`Self::read_local`] works, and should be used.
@@ -90,6 +92,7 @@ impl CogReader {
             let mut bytes = vec![0; (range.end - range.start) as usize];
             file.read_exact_at(&mut bytes, range.start)
                 .map_err(|source| CogError::File { path: path.to_owned(), source })?;
+            self.metrics.read(bytes.len());
             Ok::<_, CogError>(Bytes::from(bytes))
         };
         let mut pages = Pages::of(source)?;
@@ -128,7 +131,11 @@ impl CogReader {
             }
             match running.join_next().await {
                 None => return Ok(blocks),
-                Some(Ok((i, block))) => blocks[i] = Some(block?),
+                Some(Ok((i, block))) => {
+                    let block = block?;
+                    self.metrics.read(block.image.len() + block.mask.as_ref().map_or(0, Bytes::len));
+                    blocks[i] = Some(block);
+                }
                 Some(Err(error)) => {
                     let source = std::io::Error::other(error);
                     return Err(CogError::File { path: path.to_owned(), source });

@@ -1,5 +1,7 @@
 //! Decoded blocks onto the pixels of a picture: as they are where every pixel has one source pixel, else by weights.
 
+use std::ops::Range;
+
 use shared::dataset::Validity;
 use shared::grid::TILE_SIZE;
 
@@ -19,6 +21,58 @@ pub(crate) struct Band<'a> {
     pub(crate) valid: Option<ValidOf<'a>>,
     /// The value that stands for no value.
     pub(crate) nodata: Option<f64>,
+}
+
+impl Band<'_> {
+    /// A band of values and their validity.
+    pub(crate) fn of_values(values: Vec<f64>, valid: Vec<u8>) -> Self {
+        let (samples, valid) = (SamplesOf::Gathered(Samples::F64(values)), Some(ValidOf::Gathered(valid)));
+        Self { samples, stride: 1, sample: 0, valid, nodata: None }
+    }
+
+    /// Whether values were made from several, so that those of integers may be fractions.
+    pub(crate) fn is_resampled(&self) -> bool {
+        matches!(self.samples, SamplesOf::Gathered(Samples::F64(_)))
+    }
+
+    /// Some pixels as doubles; whether each is valid is added to `valid`.
+    pub(crate) fn floats(&self, pixels: Range<usize>, valid: &mut Vec<u8>) -> Vec<f64> {
+        with_samples!(self.samples.get(), v => self.values(v, pixels, valid, |sample| sample.to_f64()))
+    }
+
+    /// Some pixels as 64-bit integers.
+    pub(crate) fn longs(&self, pixels: Range<usize>, valid: &mut Vec<u8>) -> Vec<i64> {
+        with_samples!(self.samples.get(), v => self.values(v, pixels, valid, |sample| sample.to_i64()))
+    }
+
+    fn values<T: Sample, V>(
+        &self,
+        samples: &[T],
+        pixels: Range<usize>,
+        valid: &mut Vec<u8>,
+        of: impl Fn(T) -> V,
+    ) -> Vec<V> {
+        let start = valid.len();
+        let nodata = self.nodata.and_then(T::from_nodata);
+        let is_valid = |sample: T| u8::from(!sample.is_nan() && Some(sample) != nodata);
+        let values = if self.stride == 1 {
+            let samples = &samples[pixels.clone()];
+            match nodata {
+                None if !T::IS_FLOAT => valid.resize(start + samples.len(), 1),
+                _ => valid.extend(samples.iter().map(|sample| is_valid(*sample))),
+            }
+            samples.iter().map(|sample| of(*sample)).collect()
+        } else {
+            let samples = &samples[pixels.start * self.stride..pixels.end * self.stride];
+            let samples = samples.chunks_exact(self.stride).map(|pixel| pixel[self.sample]);
+            valid.extend(samples.clone().map(is_valid));
+            samples.map(of).collect()
+        };
+        if let Some(also) = &self.valid {
+            valid[start..].iter_mut().zip(&also.get()[pixels]).for_each(|(v, also)| *v &= u8::from(*also != 0));
+        }
+        values
+    }
 }
 
 /// Samples borrowed from a block, or gathered.

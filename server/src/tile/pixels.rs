@@ -5,8 +5,14 @@ use shared::dataset::DataType;
 
 /// A sample type: what the rest of the tile path needs of it.
 pub(crate) trait Sample: Copy + PartialEq + AnyBitPattern + NoUninit + Zeroable {
+    /// Whether samples may be fractions or NaN.
+    const IS_FLOAT: bool;
     /// The value; integers beyond 2^53 are rounded.
     fn to_f64(self) -> f64;
+    /// The value, without its fraction and within 64 bits.
+    fn to_i64(self) -> i64;
+    /// The nearest sample of this type, half to even.
+    fn from_f64(value: f64) -> Self;
     /// The sample that a nodata value in a record stands for; None if no sample can have it.
     fn from_nodata(value: f64) -> Option<Self>;
     /// Whether the sample is NaN.
@@ -18,8 +24,15 @@ pub(crate) trait Sample: Copy + PartialEq + AnyBitPattern + NoUninit + Zeroable 
 macro_rules! integer_sample {
     ($($kind:ty => $variant:ident),*) => {$(
         impl Sample for $kind {
+            const IS_FLOAT: bool = false;
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+            fn to_i64(self) -> i64 {
+                i64::try_from(self).unwrap_or(i64::MAX)
+            }
+            fn from_f64(value: f64) -> Self {
+                value.round_ties_even() as $kind
             }
             fn from_nodata(value: f64) -> Option<Self> {
                 let sample = value as $kind;
@@ -44,8 +57,15 @@ integer_sample!(u8 => U8, i8 => I8, u16 => U16, i16 => I16, u32 => U32, i32 => I
 macro_rules! float_sample {
     ($($kind:ty => $variant:ident),*) => {$(
         impl Sample for $kind {
+            const IS_FLOAT: bool = true;
             fn to_f64(self) -> f64 {
                 f64::from(self)
+            }
+            fn to_i64(self) -> i64 {
+                self as i64
+            }
+            fn from_f64(value: f64) -> Self {
+                value as $kind
             }
             fn from_nodata(value: f64) -> Option<Self> {
                 Some(value as $kind)

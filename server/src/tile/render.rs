@@ -1,12 +1,17 @@
-//! The CPU half of a picture: raw blocks in, PNG out.
+//! The CPU half of a picture: raw blocks in, bytes out.
+
+use std::time::{Duration, Instant};
 
 use super::cog::RawBlocks;
 use super::decode::{DecodeError, decode};
+use super::encode::Format;
 use super::encode::{self, EncodeError};
 use super::image::{Band, Blocks};
-use super::plan::{Layer, Paint, Plan, Scale, Source};
+use super::mosaic::Mosaic;
+use super::plan::{Layer, Plan, Scale, ScenePlan, Source};
 use super::scale;
 use super::transform::{apply_to_pixel, is_per_band};
+use super::values::Values;
 
 /// Why a picture cannot be made of its blocks.
 #[derive(Debug, thiserror::Error)]
@@ -17,31 +22,91 @@ pub(crate) enum RenderError {
     Encode(#[from] EncodeError),
 }
 
-/// Renders a plan; `raw` holds the blocks of each of its sources.
-pub(crate) fn render(plan: &Plan, raw: &[RawBlocks]) -> Result<Vec<u8>, RenderError> {
-    let mut sources = Vec::with_capacity(raw.len());
-    for (source, blocks) in plan.sources.iter().zip(raw) {
-        sources.push(decode_all(source, blocks)?);
-    }
-    let bands: Vec<Option<Band<'_>>> = (plan.channels.iter().zip(&plan.layer.channels))
-        .map(|(source, channel)| {
-            source.and_then(|at| sources.get(at)).and_then(|blocks| blocks.band(usize::from(channel.dataset.sample)))
-        })
-        .collect();
-    let size = plan.layer.size;
-    if bands.iter().all(Option::is_none) {
-        return Ok(encode::transparent(size)?);
-    }
-    let planes = planes(&plan.layer, &bands);
-    Ok(match (&plan.layer.paint, planes.as_slice()) {
-        (Paint::Rgb, [r, g, b]) => encode::rgb([r, g, b], size)?,
-        (Paint::Palette(colors), [plane]) => encode::palette(plane, colors, size)?,
-        (_, [plane, ..]) => encode::grey(plane, size)?,
-        (_, []) => encode::transparent(size)?,
-    })
+/// Where the time of a picture went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) read: Duration,
+    pub(crate) decode: Duration,
+    pub(crate) render: Duration,
+    pub(crate) encode: Duration,
 }
 
-fn decode_all<'a>(source: &'a Source, raw: &RawBlocks) -> Result<Blocks<'a>, RenderError> {
+impl Times {
+    /// Does a step and adds its time.
+    fn spent<T>(time: &mut Duration, step: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let done = step();
+        *time += started.elapsed();
+        done
+    }
+}
+
+/// Renders a plan. `read` brings the blocks of each source of a scene; scenes that would not show are not read.
+pub(crate) fn render<E: From<RenderError>>(
+    plan: &Plan,
+    times: &mut Times,
+    mut read: impl FnMut(&ScenePlan, usize) -> Result<Vec<RawBlocks>, E>,
+) -> Result<Vec<u8>, E> {
+    let mut mosaic = None;
+    // From the top down.
+    for (i, scene) in plan.scenes.iter().enumerate().rev() {
+        let raw = Times::spent(&mut times.read, || read(scene, i))?;
+        let sources = Times::spent(&mut times.decode, || decode_scene(scene, &raw))?;
+        let started = Instant::now();
+        let bands = bands(plan, scene, &sources);
+        if plan.scenes.len() == 1 {
+            times.render += started.elapsed();
+            return Ok(finish(plan, times, &bands)?);
+        }
+        let channels = bands.len();
+        let more = (mosaic.get_or_insert_with(|| Mosaic::new(plan.layer.method, channels, plan.layer.size.pixels())))
+            .add(&bands);
+        times.render += started.elapsed();
+        if !more {
+            break;
+        }
+    }
+    let bands = mosaic.map(Mosaic::finish).unwrap_or_default();
+    Ok(finish(plan, times, &bands)?)
+}
+
+fn decode_scene<'a>(scene: &'a ScenePlan, raw: &[RawBlocks]) -> Result<Vec<Blocks<'a>>, RenderError> {
+    scene.sources.iter().zip(raw).map(|(source, blocks)| decode_all(source, blocks)).collect()
+}
+
+/// The channels of a scene; a formula makes one of its operands.
+fn bands<'s>(plan: &Plan, scene: &ScenePlan, sources: &'s [Blocks<'_>]) -> Vec<Option<Band<'s>>> {
+    let found: Vec<Option<Band<'_>>> = (scene.channels.iter())
+        .map(|channel| channel.and_then(|(source, sample)| sources.get(source)?.band(sample)))
+        .collect();
+    let Some(formula) = &plan.layer.formula else { return found };
+    let operands: Option<Vec<&Band<'_>>> = found.iter().map(Option::as_ref).collect();
+    let made = operands.filter(|operands| operands.len() == formula.operand_count()).map(|operands| {
+        let (values, valid) = formula.evaluate(&operands, plan.layer.size.pixels());
+        Band::of_values(values, valid)
+    });
+    vec![made]
+}
+
+/// Channels to bytes.
+fn finish(plan: &Plan, times: &mut Times, bands: &[Option<Band<'_>>]) -> Result<Vec<u8>, RenderError> {
+    let layer = &plan.layer;
+    if layer.format.is_values() {
+        let band = bands.first().and_then(Option::as_ref);
+        let values = Times::spent(&mut times.render, || Values::of(band, plan.data_type, layer.size.pixels()));
+        return Ok(Times::spent(&mut times.encode, || match layer.format {
+            Format::Npy => values.npy(layer.size),
+            _ => values.geotiff(layer.size, plan.extent_m),
+        }));
+    }
+    let planes = Times::spent(&mut times.render, || {
+        if bands.iter().all(Option::is_none) { Vec::new() } else { planes(layer, bands) }
+    });
+    Ok(Times::spent(&mut times.encode, || encode::picture(layer.format, &layer.paint, &planes, layer.size))?)
+}
+
+/// Decodes the blocks of a source.
+pub(crate) fn decode_all<'a>(source: &'a Source, raw: &RawBlocks) -> Result<Blocks<'a>, RenderError> {
     let blocks = raw.iter().map(|block| {
         block.as_ref().map(|block| decode(&source.dataset.cog, &block.image, block.mask.as_deref())).transpose()
     });
@@ -55,20 +120,19 @@ fn planes(layer: &Layer, bands: &[Option<Band<'_>>]) -> Vec<Vec<u8>> {
     if !is_per_band(&layer.transform) && bands.len() == 3 {
         return across_bands(layer, bands);
     }
-    let pixels = pixels(layer);
-    let channels = layer.channels.iter().zip(bands).enumerate();
+    let channels = layer.scales.iter().zip(bands).enumerate();
     channels
-        .map(|(i, (channel, band))| match band {
-            Some(band) => scale::to_indexes(band, &channel.scale, &layer.transform, i),
-            None => vec![0; pixels],
+        .map(|(i, (scale, band))| match band {
+            Some(band) => scale::to_indexes(band, scale, &layer.transform, i),
+            None => vec![0; layer.size.pixels()],
         })
         .collect()
 }
 
 fn across_bands(layer: &Layer, bands: &[Option<Band<'_>>]) -> Vec<Vec<u8>> {
-    let pixels = pixels(layer);
-    let units: Vec<(Vec<f64>, Vec<bool>)> = (layer.channels.iter().zip(bands))
-        .map(|(channel, band)| match (band, &channel.scale) {
+    let pixels = layer.size.pixels();
+    let units: Vec<(Vec<f64>, Vec<bool>)> = (layer.scales.iter().zip(bands))
+        .map(|(scale, band)| match (band, scale) {
             (Some(band), Scale::Stretch { low, high }) => scale::to_units(band, *low, *high),
             _ => (vec![0.0; pixels], vec![false; pixels]),
         })
@@ -85,8 +149,4 @@ fn across_bands(layer: &Layer, bands: &[Option<Band<'_>>]) -> Vec<Vec<u8>> {
         }
     }
     planes
-}
-
-fn pixels(layer: &Layer) -> usize {
-    layer.size.height as usize * layer.size.width as usize
 }

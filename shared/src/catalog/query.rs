@@ -2,11 +2,16 @@
 
 use std::fmt::Write as _;
 
+use rusqlite::types::ToSqlOutput;
+
+use super::rows::join_keys;
+use crate::bbox::Bbox;
+
 /// A filter and an order over a collection's datasets. Keys are named by their index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DatasetQuery {
-    /// Key index → any of these values; all must hold.
-    pub filters: Vec<(usize, Vec<String>)>,
+    /// Which datasets.
+    pub filter: DatasetFilter,
     /// Key indexes to order by; empty: key order.
     pub order_by: Vec<usize>,
     /// Direction, for all of them.
@@ -15,32 +20,136 @@ pub struct DatasetQuery {
     pub limit: usize,
     /// Leaving out so many.
     pub offset: usize,
+    /// Only what comes after the dataset with these key values in this order.
+    pub after: Option<Vec<String>>,
+}
+
+/// Conditions that must all hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatasetFilter {
+    /// Key index → any of these values.
+    pub values: Vec<(usize, Vec<String>)>,
+    /// Key index → a glob, as `SQLite` has it: `*`, `?`, `[a-z]`.
+    pub globs: Vec<(usize, String)>,
+    /// Key index → at least this, by code points.
+    pub from: Vec<(usize, String)>,
+    /// Key index → at most this.
+    pub to: Vec<(usize, String)>,
+    /// The dataset's bounds meet this box.
+    pub bbox: Option<Bbox>,
 }
 
 impl Default for DatasetQuery {
     fn default() -> Self {
-        Self { filters: Vec::new(), order_by: Vec::new(), ascending: true, limit: 100, offset: 0 }
+        Self {
+            filter: DatasetFilter::default(),
+            order_by: Vec::new(),
+            ascending: true,
+            limit: 100,
+            offset: 0,
+            after: None,
+        }
     }
 }
 
-/// The statement and its text parameters. Parameter 1 is the collection's id, then the filters' values, then limit and offset.
-pub(super) fn to_sql(query: &DatasetQuery) -> (String, Vec<&str>) {
-    let mut sql = "SELECT d.keys FROM datasets d WHERE d.collection = ?".to_owned();
-    let mut values = Vec::new();
-    for (key, wanted) in &query.filters {
-        let marks = vec!["?"; wanted.len()].join(",");
+/// A statement with its parameters, in order.
+pub(super) struct Sql<'a> {
+    pub(super) text: String,
+    pub(super) parameters: Vec<ToSqlOutput<'a>>,
+}
+
+impl<'a> Sql<'a> {
+    fn new(text: &str, collection: i64) -> Self {
+        Self { text: text.to_owned(), parameters: vec![collection.into()] }
+    }
+
+    fn value(&mut self, value: &'a str) {
+        self.parameters.push(value.into());
+    }
+
+    /// A condition on one key of dataset `d`; `test` has one mark for the value.
+    fn key_test(&mut self, key: usize, test: &str, value: &'a str) {
         let _ = write!(
-            sql,
-            " AND d.id IN (SELECT dataset FROM dataset_keys WHERE collection = d.collection AND key = {key} AND value IN ({marks}))"
+            self.text,
+            " AND d.id IN (SELECT dataset FROM dataset_keys WHERE collection = d.collection AND key = {key} AND {test})"
         );
-        values.extend(wanted.iter().map(String::as_str));
+        self.value(value);
+    }
+
+    /// The conditions, on a dataset called `d`.
+    fn filter(&mut self, filter: &'a DatasetFilter) {
+        for (key, wanted) in &filter.values {
+            let marks = vec!["?"; wanted.len()].join(",");
+            let _ = write!(
+                self.text,
+                " AND d.id IN (SELECT dataset FROM dataset_keys WHERE collection = d.collection AND key = {key} AND value IN ({marks}))"
+            );
+            wanted.iter().for_each(|value| self.value(value));
+        }
+        filter.globs.iter().for_each(|(key, glob)| self.key_test(*key, "value GLOB ?", glob));
+        filter.from.iter().for_each(|(key, least)| self.key_test(*key, "value >= ?", least));
+        filter.to.iter().for_each(|(key, most)| self.key_test(*key, "value <= ?", most));
+        if let Some(bbox) = filter.bbox {
+            let (first, second) = bbox.split();
+            let mut boxes = Vec::new();
+            for part in std::iter::once(first).chain(second) {
+                boxes.push("d.id IN (SELECT id / 2 FROM footprints WHERE east >= ? AND west <= ? AND north >= ? AND south <= ?)");
+                self.parameters.extend([part.west, part.east, part.south, part.north].map(ToSqlOutput::from));
+            }
+            let _ = write!(self.text, " AND ({})", boxes.join(" OR "));
+        }
+    }
+}
+
+/// Key values of the datasets of a query.
+pub(super) fn select(collection: i64, query: &DatasetQuery) -> Sql<'_> {
+    let mut sql = Sql::new("SELECT d.keys FROM datasets d WHERE d.collection = ?", collection);
+    sql.filter(&query.filter);
+    let of_key = |key: &usize| format!("(SELECT value FROM dataset_keys WHERE dataset = d.id AND key = {key})");
+    // Ties, and the order when none was asked for: all keys.
+    let order: Vec<String> = query.order_by.iter().map(of_key).chain(["d.keys".to_owned()]).collect();
+    if let Some(after) = &query.after {
+        let marks = vec!["?"; order.len()].join(",");
+        let _ = write!(sql.text, " AND ({}) {} ({marks})", order.join(","), if query.ascending { '>' } else { '<' });
+        for key in &query.order_by {
+            sql.value(after.get(*key).map_or("", String::as_str));
+        }
+        sql.parameters.push(join_keys(after).into());
     }
     let direction = if query.ascending { "ASC" } else { "DESC" };
-    sql += " ORDER BY ";
-    for key in &query.order_by {
-        let _ = write!(sql, "(SELECT value FROM dataset_keys WHERE dataset = d.id AND key = {key}) {direction}, ");
+    let ordered: Vec<String> = order.iter().map(|part| format!("{part} {direction}")).collect();
+    let _ = write!(sql.text, " ORDER BY {} LIMIT ? OFFSET ?", ordered.join(", "));
+    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    sql.parameters.extend([number(query.limit).into(), number(query.offset).into()]);
+    sql
+}
+
+/// How many datasets match.
+pub(super) fn count(collection: i64, filter: &DatasetFilter) -> Sql<'_> {
+    let mut sql = Sql::new("SELECT count(*) FROM datasets d WHERE d.collection = ?", collection);
+    sql.filter(filter);
+    sql
+}
+
+/// The distinct values of a key among the datasets that match, and how many have each, in order.
+pub(super) fn values<'a>(
+    collection: i64,
+    key: usize,
+    prefix: &'a str,
+    filter: &'a DatasetFilter,
+    (limit, offset): (usize, usize),
+) -> Sql<'a> {
+    let text = format!(
+        "SELECT k.value, count(*) FROM dataset_keys k JOIN datasets d ON d.id = k.dataset WHERE k.collection = ? AND k.key = {key}"
+    );
+    let mut sql = Sql::new(&text, collection);
+    if !prefix.is_empty() {
+        sql.text += " AND k.value >= ? AND substr(k.value, 1, length(?)) = ?";
+        (0..3).for_each(|_| sql.value(prefix));
     }
-    // Ties, and the order when none was asked for: all keys.
-    let _ = write!(sql, "d.keys {direction} LIMIT ? OFFSET ?");
-    (sql, values)
+    sql.filter(filter);
+    sql.text += " GROUP BY k.value ORDER BY k.value LIMIT ? OFFSET ?";
+    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    sql.parameters.extend([number(limit).into(), number(offset).into()]);
+    sql
 }

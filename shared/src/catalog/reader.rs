@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
-use super::query::{DatasetQuery, to_sql};
+use super::query::{self, DatasetFilter, DatasetQuery, Sql};
 use super::{CatalogError, rows, schema};
 use crate::bbox::Bbox;
 use crate::collection::Collection;
@@ -105,17 +104,37 @@ impl Catalog {
     /// Key values of the datasets that match. An unknown collection has none.
     pub fn dataset_keys(&self, collection: &str, query: &DatasetQuery) -> Result<Vec<Vec<String>>, CatalogError> {
         let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
-        let (sql, values) = to_sql(query);
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-        let offset = i64::try_from(query.offset).unwrap_or(i64::MAX);
-        let mut parameters: Vec<ToSqlOutput<'_>> = vec![summary.id.into()];
-        parameters.extend(values.into_iter().map(ToSqlOutput::from));
-        parameters.extend([limit.into(), offset.into()]);
-        let parameters: Vec<&dyn ToSql> = parameters.iter().map(|p| p as &dyn ToSql).collect();
+        self.rows(&query::select(summary.id, query), |row| Ok(rows::split_keys(&row.get::<_, String>(0)?)))
+    }
+
+    /// How many datasets match.
+    pub fn dataset_count(&self, collection: &str, filter: &DatasetFilter) -> Result<u64, CatalogError> {
+        let Some(summary) = self.collection(collection) else { return Ok(0) };
+        let counts = self.rows(&query::count(summary.id, filter), |row| row.get::<_, i64>(0))?;
+        Ok(counts.first().map_or(0, |n| *n as u64))
+    }
+
+    /// The distinct values of a key (by its index) that begin with `prefix` among the datasets that match, and how many datasets have each;
+    /// `page` is how many, leaving out how many.
+    pub fn key_values(
+        &self,
+        collection: &str,
+        key: usize,
+        prefix: &str,
+        filter: &DatasetFilter,
+        page: (usize, usize),
+    ) -> Result<Vec<(String, u64)>, CatalogError> {
+        let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
+        let sql = query::values(summary.id, key, prefix, filter, page);
+        self.rows(&sql, |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))
+    }
+
+    fn rows<T>(&self, sql: &Sql<'_>, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, CatalogError> {
+        let parameters: Vec<&dyn ToSql> = sql.parameters.iter().map(|p| p as &dyn ToSql).collect();
         self.with_connection(|conn| {
-            let mut statement = conn.prepare(&sql)?;
-            let found = statement.query_map(parameters.as_slice(), |row| row.get::<_, String>(0))?;
-            found.map(|keys| Ok(rows::split_keys(&keys?))).collect()
+            let mut statement = conn.prepare_cached(&sql.text)?;
+            let found = statement.query_map(parameters.as_slice(), |row| read(row))?;
+            Ok(found.collect::<Result<_, _>>()?)
         })
     }
 

@@ -53,6 +53,7 @@ fn dataset(keys: &[&str], bounds: Bbox) -> Dataset {
             version: String::new(),
             source_time_ms: 0,
             ingested_at_ms: 0,
+            style: None,
             user: serde_json::Map::new(),
         },
     }

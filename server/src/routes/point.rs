@@ -1,0 +1,94 @@
+//! `GET /point/<keys>`: the values of datasets at a place; with `*` for a date, a time series.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use serde_json::{Value, json};
+use shared::bbox::Bbox;
+use shared::catalog::query::{DatasetFilter, DatasetQuery};
+use shared::dataset::{DataType, Dataset};
+
+use super::ask::{Ask, json, number};
+use super::datasets::order_by;
+use super::picture::with_blocks;
+use crate::error::ApiError;
+use crate::limits::POINTS_MAX;
+use crate::tile::place::{Place, Size};
+use crate::tile::plan::{ScenePlan, source};
+use crate::tile::render::decode_all;
+
+/// Datasets asked unless said otherwise.
+const LIMIT: usize = 100;
+
+/// Values at a longitude and latitude.
+pub(super) async fn show(ask: Ask) -> Result<Response, ApiError> {
+    let pattern = ask.pattern(ask.segments.len())?;
+    let lon = ask.params.number("lon", -180.0..=180.0)?;
+    let lat = ask.params.number("lat", -90.0..=90.0)?;
+    let limit = ask.params.count("limit", LIMIT)?;
+    if limit > POINTS_MAX {
+        return Err(ApiError::bad(format!("limit={limit} is more than {POINTS_MAX}")));
+    }
+    let datasets = if pattern.iter().all(Option::is_some) {
+        vec![ask.dataset(&pattern.into_iter().flatten().collect::<Vec<_>>()).await?]
+    } else {
+        let values = pattern.iter().enumerate().filter_map(|(key, value)| Some((key, vec![value.clone()?])));
+        let here = Bbox { west: lon, south: lat, east: lon, north: lat };
+        let filter = DatasetFilter { values: values.collect(), bbox: Some(here), ..DatasetFilter::default() };
+        let order = ask.params.get("order_by").map_or(Ok(Vec::new()), |text| order_by(&ask.collection, text))?;
+        let ascending = ask.params.boolean("ascending", true)?;
+        let query = DatasetQuery { filter, order_by: order, ascending, limit, ..DatasetQuery::default() };
+        let collection = ask.collection.name.clone();
+        let found = ask.with_snapshot(move |snapshot| snapshot.catalog.dataset_keys(&collection, &query)).await?;
+        let mut datasets = Vec::with_capacity(found.len());
+        for keys in found {
+            datasets.push(ask.dataset(&keys).await?);
+        }
+        datasets
+    };
+    let values = values(&ask, &datasets, lon, lat).await?;
+    let results: Vec<Value> = datasets
+        .iter()
+        .zip(values)
+        .map(|(dataset, value)| {
+            let band = &dataset.metadata.band;
+            let scaled = value.as_f64().map(|v| number(v * band.scale.unwrap_or(1.0) + band.offset.unwrap_or(0.0)));
+            json!({ "keys": ask.named(&dataset.keys), "value": value, "scaled": scaled })
+        })
+        .collect();
+    Ok(json(&json!({ "lon": lon, "lat": lat, "results": results })))
+}
+
+/// The value of each dataset's pixel under the point; null where there is none.
+async fn values(ask: &Ask, datasets: &[Arc<Dataset>], lon: f64, lat: f64) -> Result<Vec<Value>, ApiError> {
+    let size = Size { height: 1, width: 1 };
+    let mut scenes = Vec::with_capacity(datasets.len());
+    for dataset in datasets {
+        let found = source(dataset, false, size, Place::Point { lon, lat });
+        let found = found.map_err(|error| ApiError::internal(error.to_string()))?;
+        scenes.push(ScenePlan { sources: found.into_iter().map(|(source, _)| source).collect(), channels: Vec::new() });
+    }
+    let (plans, datasets) = (scenes.clone(), datasets.to_vec());
+    with_blocks(&ask.state, &scenes, move |read| {
+        let mut values = Vec::with_capacity(plans.len());
+        for (i, (plan, dataset)) in plans.iter().zip(&datasets).enumerate() {
+            let raw = read(plan, i)?;
+            let Some((source, raw)) = plan.sources.first().zip(raw.first()) else {
+                values.push(Value::Null);
+                continue;
+            };
+            let blocks = decode_all(source, raw)?;
+            let band = blocks.band(usize::from(dataset.sample));
+            values.push(band.map_or(Value::Null, |band| {
+                let mut valid = Vec::new();
+                let value = match dataset.cog.data_type {
+                    DataType::Float32 | DataType::Float64 => number(band.floats(0..1, &mut valid)[0]),
+                    _ => json!(band.longs(0..1, &mut valid)[0]),
+                };
+                if valid.first() == Some(&1) { value } else { Value::Null }
+            }));
+        }
+        Ok(values)
+    })
+    .await
+}

@@ -1,0 +1,229 @@
+//! WMTS 1.0.0 (OGC 07-057r7): capabilities, and tiles by key–value pairs. RESTful tiles are those of `/singleband`, which the capabilities name.
+
+use std::fmt::Write as _;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use shared::bbox::Bbox;
+use shared::catalog::query::DatasetQuery;
+use shared::grid::{HALF_WORLD_M, TILE_SIZE, TileCoord, pixel_side_m};
+
+use super::ask::Ask;
+use super::subject::Subject;
+use super::target::{PlaceAsked, Target};
+use super::{singleband, style};
+use crate::error::ApiError;
+use crate::limits::WMTS_LAYERS_MAX;
+use crate::links::{query_value, segment};
+use crate::params::Params;
+use crate::tile::encode::Format;
+use crate::tile::legend::escaped;
+use crate::tile::plan::Scene;
+
+/// The tile matrix set of the OGC's registry, and its zooms that are told.
+const MATRIX_SET: &str = "WebMercatorQuad";
+const ZOOMS: u8 = 25;
+/// Metres of a pixel at scale 1:1 (OGC 06-042): 0.28 mm.
+const PIXEL_M: f64 = 0.000_28;
+/// Parameters of WMTS itself, in lower case; every other one is a filter, or goes on to the tiles.
+const OWN: [&str; 12] = [
+    "service",
+    "request",
+    "version",
+    "layer",
+    "style",
+    "format",
+    "tilematrixset",
+    "tilematrix",
+    "tilerow",
+    "tilecol",
+    "acceptversions",
+    "updatesequence",
+];
+/// Formats of tiles.
+const FORMATS: [Format; 3] = [Format::Png, Format::Webp, Format::Jpeg];
+
+/// Capabilities, or a tile.
+pub(super) async fn show(ask: Ask, headers: HeaderMap) -> Result<Response, ApiError> {
+    let own =
+        |name: &str| ask.params.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned());
+    match own("request").as_deref() {
+        Some(request) if request.eq_ignore_ascii_case("GetTile") => tile(ask, headers).await,
+        Some(request) if !request.eq_ignore_ascii_case("GetCapabilities") => {
+            Err(ApiError::bad(format!("request={request} is not GetCapabilities or GetTile")))
+        }
+        _ => capabilities(&ask).await,
+    }
+}
+
+async fn tile(mut ask: Ask, headers: HeaderMap) -> Result<Response, ApiError> {
+    let own = |name: &str| {
+        let found = ask.params.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned());
+        found.ok_or_else(|| ApiError::bad(format!("{name} is missing")))
+    };
+    let set = own("TileMatrixSet")?;
+    if set != MATRIX_SET {
+        return Err(ApiError::bad(format!("TileMatrixSet={set} is not {MATRIX_SET}, the only one there is")));
+    }
+    let number = |name: &str| {
+        let text = own(name)?;
+        text.parse::<u32>().map_err(|_| ApiError::bad(format!("{name}={text} is not a whole number")))
+    };
+    let (z, x, y) = (number("TileMatrix")?, number("TileCol")?, number("TileRow")?);
+    if z > u32::from(shared::grid::ZOOM_MAX) {
+        return Err(ApiError::bad(format!("TileMatrix={z} is deeper than {}", shared::grid::ZOOM_MAX)));
+    }
+    let media = own("Format")?;
+    let format = FORMATS.into_iter().find(|format| format.content_type() == media);
+    let format =
+        format.ok_or_else(|| ApiError::bad(format!("Format={media} is not image/png, image/webp or image/jpeg")))?;
+    let layer = own("Layer")?;
+    let values = layer.split('/').filter(|part| !part.is_empty());
+    let values = values.map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned());
+    (ask.segments, ask.wild) = values.map(|value| (value, false)).unzip();
+    let target = Target::Picture { place: PlaceAsked::Tile { tile: TileCoord::new(z as u8, x, y), times: 1 }, format };
+    let pattern = ask.pattern(ask.segments.len())?;
+    let subject = Subject::find(&ask, vec![pattern]).await?;
+    let params = style::handed_out(&ask, &subject);
+    singleband::answer(&ask, &params, &headers, &subject, target).await
+}
+
+async fn capabilities(ask: &Ask) -> Result<Response, ApiError> {
+    let own: Vec<&str> = ask
+        .params
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| OWN.iter().any(|o| o.eq_ignore_ascii_case(name)))
+        .collect();
+    let filter = super::datasets::filter(ask, &own)?;
+    let query = DatasetQuery { filter, limit: WMTS_LAYERS_MAX + 1, ..DatasetQuery::default() };
+    let collection = ask.collection.name.clone();
+    let found = ask.with_snapshot(move |snapshot| snapshot.catalog.dataset_keys(&collection, &query)).await?;
+    if found.len() > WMTS_LAYERS_MAX {
+        return Err(ApiError::bad(format!(
+            "more than {WMTS_LAYERS_MAX} datasets match; narrow them down with filters as of /datasets, such as /wmts?{}=…",
+            ask.collection.keys.first().map_or("key", |key| key.name.as_str())
+        )));
+    }
+    let url = ask.links.to(&ask.resource("wmts"));
+    let mut xml = head(&ask.collection.title, &url);
+    for keys in found {
+        layer(ask, &keys, &mut xml).await?;
+    }
+    matrix_set(&mut xml);
+    let _ = write!(xml, "</Contents><ServiceMetadataURL xlink:href=\"{}\"/></Capabilities>\n", escaped(&url));
+    let content_type = HeaderValue::from_static("application/xml");
+    Ok(([(header::CONTENT_TYPE, content_type)], xml).into_response())
+}
+
+fn head(title: &str, url: &str) -> String {
+    let operation = |name: &str| {
+        format!(
+            "<ows:Operation name=\"{name}\"><ows:DCP><ows:HTTP><ows:Get xlink:href=\"{}?\"><ows:Constraint name=\"GetEncoding\">\
+             <ows:AllowedValues><ows:Value>KVP</ows:Value></ows:AllowedValues></ows:Constraint></ows:Get></ows:HTTP></ows:DCP></ows:Operation>",
+            escaped(url)
+        )
+    };
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <Capabilities xmlns=\"http://www.opengis.net/wmts/1.0\" xmlns:ows=\"http://www.opengis.net/ows/1.1\" \
+         xmlns:xlink=\"http://www.w3.org/1999/xlink\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" \
+         xsi:schemaLocation=\"http://www.opengis.net/wmts/1.0 http://schemas.opengis.net/wmts/1.0/wmtsGetCapabilities_response.xsd\" version=\"1.0.0\">\
+         <ows:ServiceIdentification><ows:Title>{}</ows:Title><ows:ServiceType>OGC WMTS</ows:ServiceType>\
+         <ows:ServiceTypeVersion>1.0.0</ows:ServiceTypeVersion></ows:ServiceIdentification>\
+         <ows:OperationsMetadata>{}{}</ows:OperationsMetadata><Contents>",
+        escaped(title),
+        operation("GetCapabilities"),
+        operation("GetTile")
+    )
+}
+
+async fn layer(ask: &Ask, keys: &[String], xml: &mut String) -> Result<(), ApiError> {
+    let dataset = ask.dataset(keys).await?;
+    let bounds = dataset.metadata.bounds;
+    let (placement, subject) = (dataset.cog.placement, Subject::One(Scene { channels: vec![Some(dataset)] }));
+    let params = style::handed_out(ask, &subject);
+    let id = keys.iter().map(|value| segment(value)).collect::<Vec<_>>().join("/");
+    // A box over the antimeridian cannot be written here.
+    let bounds = if bounds.crosses_antimeridian() { Bbox { west: -180.0, east: 180.0, ..bounds } } else { bounds };
+    let query = stretch_query(&params);
+    let _ = write!(
+        xml,
+        "<Layer><ows:Title>{}</ows:Title><ows:WGS84BoundingBox><ows:LowerCorner>{} {}</ows:LowerCorner>\
+         <ows:UpperCorner>{} {}</ows:UpperCorner></ows:WGS84BoundingBox><ows:Identifier>{}</ows:Identifier>\
+         <Style isDefault=\"true\"><ows:Identifier>default</ows:Identifier><LegendURL format=\"image/png\" xlink:href=\"{}\"/></Style>",
+        escaped(&keys.join(" / ")),
+        bounds.west,
+        bounds.south,
+        bounds.east,
+        bounds.north,
+        escaped(&id),
+        escaped(&format!("{}{query}", ask.links.to(&format!("{}/{id}.png", ask.resource("legend")))))
+    );
+    for format in FORMATS {
+        let _ = write!(xml, "<Format>{}</Format>", format.content_type());
+    }
+    // Deeper than the data there is nothing new to see, but maps go on asking.
+    let _ = write!(
+        xml,
+        "<TileMatrixSetLink><TileMatrixSet>{MATRIX_SET}</TileMatrixSet>{}</TileMatrixSetLink>",
+        limits(&bounds, placement.minzoom, placement.maxzoom)
+    );
+    for format in FORMATS {
+        let template = format!(
+            "{}/{id}/{{TileMatrix}}/{{TileCol}}/{{TileRow}}.{}{query}",
+            ask.resource("singleband"),
+            format.extension()
+        );
+        let _ = write!(
+            xml,
+            "<ResourceURL format=\"{}\" resourceType=\"tile\" template=\"{}\"/>",
+            format.content_type(),
+            escaped(&ask.links.to(&template))
+        );
+    }
+    *xml += "</Layer>";
+    Ok(())
+}
+
+/// The stretch of URLs that are handed out, as a query.
+fn stretch_query(params: &Params) -> String {
+    params.get("stretch_range").map(|range| format!("?stretch_range={}", query_value(range))).unwrap_or_default()
+}
+
+/// Which tiles of each zoom the layer has.
+fn limits(bounds: &Bbox, minzoom: u8, maxzoom: u8) -> String {
+    let [west, south, east, north] = crate::tile::place::mercator(bounds);
+    let mut xml = "<TileMatrixSetLimits>".to_owned();
+    for z in minzoom..=maxzoom {
+        let last = (1u64 << z) - 1;
+        let tile = |m: f64| ((m / (pixel_side_m(z) * TILE_SIZE as f64)).max(0.0) as u64).min(last);
+        let (left, right) = (tile(west + HALF_WORLD_M), tile(east + HALF_WORLD_M));
+        let (top, bottom) = (tile(HALF_WORLD_M - north), tile(HALF_WORLD_M - south));
+        let _ = write!(
+            xml,
+            "<TileMatrixLimits><TileMatrix>{z}</TileMatrix><MinTileRow>{top}</MinTileRow><MaxTileRow>{bottom}</MaxTileRow>\
+             <MinTileCol>{left}</MinTileCol><MaxTileCol>{right}</MaxTileCol></TileMatrixLimits>"
+        );
+    }
+    xml + "</TileMatrixSetLimits>"
+}
+
+fn matrix_set(xml: &mut String) {
+    let _ = write!(
+        xml,
+        "<TileMatrixSet><ows:Identifier>{MATRIX_SET}</ows:Identifier><ows:SupportedCRS>urn:ogc:def:crs:EPSG::3857</ows:SupportedCRS>\
+         <WellKnownScaleSet>urn:ogc:def:wkss:OGC:1.0:GoogleMapsCompatible</WellKnownScaleSet>"
+    );
+    for z in 0..ZOOMS {
+        let (scale, n) = (pixel_side_m(z) / PIXEL_M, 1u64 << z);
+        let _ = write!(
+            xml,
+            "<TileMatrix><ows:Identifier>{z}</ows:Identifier><ScaleDenominator>{scale}</ScaleDenominator>\
+             <TopLeftCorner>{} {HALF_WORLD_M}</TopLeftCorner><TileWidth>{TILE_SIZE}</TileWidth><TileHeight>{TILE_SIZE}</TileHeight>\
+             <MatrixWidth>{n}</MatrixWidth><MatrixHeight>{n}</MatrixHeight></TileMatrix>",
+            -HALF_WORLD_M
+        );
+    }
+    *xml += "</TileMatrixSet>";
+}
