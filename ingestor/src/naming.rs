@@ -20,6 +20,9 @@ pub struct KeyTemplate {
     pub names: Vec<String>,
     /// Their values.
     pub values: Vec<Option<String>>,
+    /// Index of the key that takes the variable's name; its value is empty until that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable_key: Option<usize>,
 }
 
 impl Naming {
@@ -46,11 +49,14 @@ impl Naming {
 
     /// What a path gives; None if it is no input.
     pub fn template(&self, path: &str) -> Option<KeyTemplate> {
-        let values = match self {
-            Self::Folder => vec![Some(folder_name(path)), None],
-            Self::Pattern(pattern) => pattern.matches(path)?,
+        let (mut values, variable_key) = match self {
+            Self::Folder => (vec![Some(folder_name(path)), None], None),
+            Self::Pattern(pattern) => (pattern.matches(path)?, pattern.variable_key()),
         };
-        Some(KeyTemplate { names: self.key_names(), values })
+        if let Some(value) = variable_key.and_then(|key| values.get_mut(key)) {
+            *value = Some(String::new());
+        }
+        Some(KeyTemplate { names: self.key_names(), values, variable_key })
     }
 }
 

@@ -288,7 +288,11 @@ impl Pipeline {
                 return Ok(None);
             }
             let band = band_key.and_then(|key| dataset.keys.get(key)).cloned().unwrap_or_default();
+            let variable = work.template.variable_key.and_then(|key| Some((key, dataset.keys.get(key)?.clone())));
             dataset.keys = work.template.with_band(&band);
+            if let Some((key, variable)) = variable {
+                dataset.keys[key] = variable;
+            }
             dataset.metadata.input.clone_from(&work.seen.path);
             dataset.metadata.version.clone_from(&work.seen.version);
             dataset.metadata.source_time_ms = work.seen.time_ms;
@@ -312,6 +316,8 @@ impl Pipeline {
             collection: work.source.collection.name.clone(),
             key_names: work.template.names.clone(),
             key_values: work.template.values.clone(),
+            variable_key: work.template.variable_key,
+            band_prefix: None,
             rules: work.source.rules.clone(),
             input: work.seen.path.clone(),
             version: work.seen.version.clone(),

@@ -237,6 +237,17 @@ fn source_setup(name: &str, options: &mut Options, watch: bool) -> Option<Source
     for fault in collection.faults() {
         options.fault(fault);
     }
+    collection.style.faults().into_iter().for_each(|fault| options.fault(format!("style.{fault}")));
+    if let Some(name) = collection
+        .style
+        .colormap
+        .as_ref()
+        .filter(|name| !collection.colormaps.contains_key(*name) && !server::is_colormap(name))
+    {
+        options.fault(format!(
+            "style.colormap = {name:?}: there is no such colormap; GET /colormaps of a running server lists them"
+        ));
+    }
     let folder = FolderSource::new(name.to_owned(), root, naming);
     let settle = if watch && !folder.is_remote() { SETTLE_WATCHED } else { SETTLE_POLLED };
     Some(SourceSetup { folder, collection, rules, remove_gone: on_delete == "remove", settle })
@@ -295,6 +306,7 @@ fn raster_settings(options: &mut Options) -> RasterSettings {
         scale: options.take("scale"),
         offset: options.take("offset"),
         band_names: options.take("band_names"),
+        variables: options.take("variables"),
         resampling: options.take("resampling"),
         categorical: options.take("categorical"),
         zoom: options.take_within("zoom", 0..=u64::from(shared::grid::COG_ZOOM_MAX)).map(|zoom| zoom as u8),

@@ -43,7 +43,7 @@ pub fn content_hash(
     // Rules look at key values, so they are part of what was asked for; so is whether bands have a key.
     let keys = if rules.rules.is_empty() { Vec::new() } else { serde_json::to_vec(template)? };
     let extension = own.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let by_band = [u8::from(template.band_key().is_some())];
+    let by_band = [u8::from(template.band_key().is_some()), u8::from(template.variable_key.is_some())];
     for part in [settings.as_slice(), &keys, &by_band, extension.as_bytes(), profile.as_bytes()] {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
     }

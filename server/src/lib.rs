@@ -154,6 +154,11 @@ pub fn trusted_proxies(list: &[String]) -> (Vec<TrustedProxy>, Vec<String>) {
     (proxies, faults)
 }
 
+/// Whether there is a color map of this name, beside those of collections.
+pub fn is_colormap(name: &str) -> bool {
+    tile::colormap::named(name).is_some()
+}
+
 /// Why a server ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {

@@ -82,6 +82,33 @@ pub struct Style {
 }
 
 impl Style {
+    /// What is wrong with it, as far as it says so itself.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for end in self.stretch.iter().flatten() {
+            let percentile =
+                |text: &str| text.strip_prefix('p')?.parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p));
+            let sound = match end {
+                serde_json::Value::Null | serde_json::Value::Number(_) => true,
+                serde_json::Value::String(text) => percentile(text).is_some(),
+                _ => false,
+            };
+            if !sound {
+                faults.push(format!("stretch: {end} is not a number nor a percentile \"p0\" to \"p100\""));
+            }
+        }
+        for color in self.categories.iter().filter_map(|category| category.color.as_ref()) {
+            let digits = color.strip_prefix('#').unwrap_or(color);
+            if digits.len() != 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+                faults.push(format!("categories: {color:?} is not a color; write \"RRGGBB\""));
+            }
+        }
+        if self.categories.len() > COLORMAP_COLORS {
+            faults.push(format!("categories: {} are more than {COLORMAP_COLORS}", self.categories.len()));
+        }
+        faults
+    }
+
     /// This style, and where it is silent another.
     #[must_use]
     pub fn over(self, base: &Self) -> Self {

@@ -1,12 +1,15 @@
 //! Name patterns: how a raster's path relative to its source gives key values.
 //!
 //! `{key}` is one or more letters, digits (Unicode), `-`, `.`, `+`; `{key:any}` everything but `/`; `{}` anything within a segment; a repeated `{key}` must be
-//! equal; `{{` and `}}` are literal braces; `**/` is any depth. `#{key}` at the end takes the band. The whole relative path must match.
+//! equal; `{{` and `}}` are literal braces; `**/` is any depth. `#{key}` at the end takes the band, `#{variable}` before it or alone the variable. The whole
+//! relative path must match.
 
 use crate::collection::{KEYS_MAX, RESERVED_KEYS};
 
 /// Bytes in a pattern.
 pub const PATTERN_BYTES_MAX: usize = 1024;
+/// The key that `#{…}` takes from the variable rather than from the band.
+pub const VARIABLE: &str = "variable";
 /// Steps one match may take: patterns that would take longer do not match. Linear in practice; this bounds hostile names.
 const STEPS_MAX: usize = 200_000;
 
@@ -17,6 +20,7 @@ pub struct Pattern {
     parts: Vec<Part>,
     keys: Vec<String>,
     band_key: Option<usize>,
+    variable_key: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +54,16 @@ impl Pattern {
 
     /// Parses a pattern relative to its folder.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        Parser { text, chars: text.chars().collect(), at: 0, parts: Vec::new(), keys: Vec::new(), band_key: None }
-            .parse()
+        Parser {
+            text,
+            chars: text.chars().collect(),
+            at: 0,
+            parts: Vec::new(),
+            keys: Vec::new(),
+            band_key: None,
+            variable_key: None,
+        }
+        .parse()
     }
 
     /// The longest literal folder of a pattern, and the rest: `data/{a}/x.tif` → (`data`, `{a}/x.tif`).
@@ -80,7 +92,12 @@ impl Pattern {
         self.band_key
     }
 
-    /// Key values of a relative path, None at the band's key; or None if it does not match.
+    /// Index of the key that takes the variable's name: `#{variable}`.
+    pub fn variable_key(&self) -> Option<usize> {
+        self.variable_key
+    }
+
+    /// Key values of a relative path, None at the band's and the variable's key; or None if it does not match.
     pub fn matches(&self, path: &str) -> Option<Vec<Option<String>>> {
         let mut values = vec![None; self.keys.len()];
         let mut steps = STEPS_MAX;
@@ -136,6 +153,7 @@ struct Parser<'t> {
     parts: Vec<Part>,
     keys: Vec<String>,
     band_key: Option<usize>,
+    variable_key: Option<usize>,
 }
 
 impl Parser<'_> {
@@ -144,7 +162,7 @@ impl Parser<'_> {
             return Err(self.fault(0, format!("a pattern has 1 to {PATTERN_BYTES_MAX} bytes")));
         }
         while self.at < self.chars.len() {
-            if self.band_key.is_some() {
+            if self.band_key.is_some() || (self.variable_key.is_some() && !self.text_from(self.at).starts_with("#{")) {
                 return Err(self.fault(self.at, "nothing may follow the band's `#{key}`".to_owned()));
             }
             match (self.chars[self.at], self.chars.get(self.at + 1)) {
@@ -170,7 +188,17 @@ impl Parser<'_> {
         if self.keys.is_empty() {
             return Err(self.fault(0, "it names no key; write one as `{date}`".to_owned()));
         }
-        Ok(Pattern { text: self.text.to_owned(), parts: self.parts, keys: self.keys, band_key: self.band_key })
+        Ok(Pattern {
+            text: self.text.to_owned(),
+            parts: self.parts,
+            keys: self.keys,
+            band_key: self.band_key,
+            variable_key: self.variable_key,
+        })
+    }
+
+    fn text_from(&self, at: usize) -> String {
+        self.chars[at..].iter().collect()
     }
 
     fn literal(&mut self, c: char) {
@@ -211,7 +239,9 @@ impl Parser<'_> {
             }
         };
         let key = self.key(name, start, band)?;
-        if band {
+        if band && name == VARIABLE {
+            self.variable_key = Some(key);
+        } else if band {
             self.band_key = Some(key);
         } else {
             self.parts.push(Part::Key(key, any));
@@ -266,6 +296,8 @@ mod tests {
         assert_eq!(of("**/{a}_{b}.tif", "x/y/1_2.tif").as_deref(), Some("1|2"));
         assert_eq!(of("**/{a}_{b}.tif", "1_2.tif").as_deref(), Some("1|2"));
         assert_eq!(of("{date}.tif#{band}", "2026-01-01.tif").as_deref(), Some("2026-01-01|(band)"));
+        assert_eq!(of("{date}.nc#{variable}#{b}", "20260101.nc").as_deref(), Some("20260101|(band)|(band)"));
+        assert_eq!(Pattern::parse("{date}.nc#{variable}#{b}").unwrap().variable_key(), Some(1));
         assert_eq!(of("{a}/{a}_{b:any}.tif", "x/x_y_z.tif").as_deref(), Some("x|y_z"));
         assert_eq!(of("{a}/{a}_{b}.tif", "x/w_y.tif"), None);
         assert_eq!(of("{}/{{{a}}}.tif", "any thing/{é1}.tif").as_deref(), Some("é1"));
@@ -292,6 +324,8 @@ mod tests {
             ("{a}/x**/", 5, "whole path segment"),
             ("{a}#{b}.tif", 7, "follow"),
             ("{a}#{a}", 4, "already"),
+            ("{a}#{variable}x", 14, "follow"),
+            ("{a}#{b}#{variable}", 7, "follow"),
         ] {
             let error = Pattern::parse(pattern).unwrap_err();
             assert_eq!(error.at, at, "{error}");

@@ -23,6 +23,9 @@ pub struct RasterSettings {
     /// Key values of the bands, in order, in place of their descriptions or numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub band_names: Option<Vec<String>>,
+    /// Which variables of a file that has several, such as `NetCDF` and GRIB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variables: Option<Vec<String>>,
     /// Kernel of the warp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resampling: Option<Resampling>,
@@ -89,6 +92,7 @@ impl RasterSettings {
             scale: self.scale.or(base.scale),
             offset: self.offset.or(base.offset),
             band_names: self.band_names.or(base.band_names),
+            variables: self.variables.or(base.variables),
             resampling: self.resampling.or(base.resampling),
             categorical: self.categorical.or(base.categorical),
             zoom: self.zoom.or(base.zoom),

@@ -62,6 +62,8 @@ fn convert(args: &ConvertArgs) -> Result<(Vec<ConvertedCog>, Vec<String>), Strin
         collection: COLLECTION.to_owned(),
         key_names: vec!["name".to_owned(), "band".to_owned()],
         key_values: vec![Some(name_of(&file)), None],
+        variable_key: None,
+        band_prefix: None,
         rules: RasterRules {
             base: RasterSettings { crs: args.crs.clone(), ..RasterSettings::default() },
             rules: Vec::new(),

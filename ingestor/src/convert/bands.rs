@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::ffi;
 use super::open::{Raster, data_type};
 use super::source::MaskBand;
+use super::variables::time_of_band;
 
 /// Colours and labels kept of a band; more than any legend shows.
 const ENTRIES_MAX: usize = 1024;
@@ -53,7 +54,7 @@ pub(super) fn groups(raster: &Raster, job: &ConvertJob) -> Result<Vec<Group>, Fa
     let dataset = &raster.dataset;
     let mut numbers = Vec::new();
     let mut alpha = None;
-    for number in 1..=dataset.raster_count() {
+    for number in raster.bands.iter().copied() {
         if band(dataset, number)?.color_interpretation() == ColorInterpretation::AlphaBand {
             alpha = Some(number);
         } else {
@@ -64,6 +65,11 @@ pub(super) fn groups(raster: &Raster, job: &ConvertJob) -> Result<Vec<Group>, Fa
         return Err(Fault::Refused("the raster has only an alpha band, nothing to show".to_owned()));
     }
     let values = band_values(dataset, &numbers, &base_settings(job))?;
+    let values = match &job.band_prefix {
+        Some(variable) if values.len() == 1 => vec![sanitize(variable)],
+        Some(variable) => values.iter().map(|value| format!("{}_{value}", sanitize(variable))).collect(),
+        None => values,
+    };
     if numbers.len() > 1 && !job.key_values.iter().any(Option::is_none) {
         return Err(Fault::Refused(format!(
             "the file has {} bands, but the pattern names one dataset per file; end it with #{{band}} to make each band one",
@@ -132,6 +138,9 @@ fn band_values(dataset: &Dataset, numbers: &[usize], settings: &RasterSettings) 
         .iter()
         .map(|number| Ok(sanitize(&band(dataset, *number)?.description().unwrap_or_default())))
         .collect::<Result<Vec<String>, Fault>>()?;
+    if let Some(times) = band_times(dataset, numbers, &described) {
+        return Ok(times);
+    }
     let own = |value: &String| !value.is_empty() && described.iter().filter(|other| *other == value).count() == 1;
     let mut values: Vec<String> = Vec::with_capacity(numbers.len());
     for (value, number) in described.iter().zip(numbers) {
@@ -142,6 +151,21 @@ fn band_values(dataset: &Dataset, numbers: &[usize], settings: &RasterSettings) 
     sorted.dedup();
     // A description may be another band's number; then numbers for all.
     Ok(if sorted.len() == values.len() { values } else { numbers.iter().map(ToString::to_string).collect() })
+}
+
+/// Times of bands that differ by nothing else: none of their descriptions tells one from another.
+fn band_times(dataset: &Dataset, numbers: &[usize], described: &[String]) -> Option<Vec<String>> {
+    let all_differ = |values: &[String]| {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        sorted.len() == values.len() && !values.iter().any(String::is_empty)
+    };
+    if numbers.len() > 1 && all_differ(described) {
+        return None;
+    }
+    let times: Option<Vec<String>> = numbers.iter().map(|number| time_of_band(dataset, *number)).collect();
+    times.filter(|times| all_differ(times))
 }
 
 fn describe(dataset: &Dataset, number: usize, value: &str, job: &ConvertJob) -> Result<DataBand, Fault> {

@@ -1,10 +1,12 @@
 //! Conversion: one staged raster in, COGs and metadata out. The only place that names the gdal crate; runs in child processes.
 //!
-//! In order of flow: `worker` reads a job, `takeover` looks whether the file is a COG of ours, `tiff` and `open` refuse what cannot become
+//! In order of flow: `worker` reads a job, `beside` the style beside the raster, `takeover` looks whether the file is a COG of ours, `variables` finds
+//! the rasters in it, `tiff` and `open` refuse what cannot become
 //! tiles, `bands` describes and groups bands, `footprint` (by `locate`) says where they lie; then per group `cog_of`: `source` and
 //! `statistics` read and measure, `place` chooses tiles, `warp` (by `cells` and `kernel`) gives windows to the COG writer.
 
 mod bands;
+mod beside;
 mod cells;
 mod cog_of;
 mod fault;
@@ -22,6 +24,7 @@ mod source;
 mod statistics;
 mod takeover;
 mod tiff;
+mod variables;
 mod warp;
 mod worker;
 
@@ -39,6 +42,7 @@ use footprint::Footprint;
 use locate::Georeference;
 use sample::with_sample;
 use source::Pool;
+use variables::Part;
 
 /// GDAL drivers that may open inputs unless a setting adds more. None of them follows names to other places.
 pub const DEFAULT_DRIVERS: [&str; 12] =
@@ -64,6 +68,12 @@ pub struct ConvertJob {
     pub key_names: Vec<String>,
     /// Key values from the pattern; None at the key that takes the band's value.
     pub key_values: Vec<Option<String>>,
+    /// What bands are called by where several variables have no key of their own.
+    #[serde(default)]
+    pub band_prefix: Option<String>,
+    /// The key that takes a variable's name, if one does.
+    #[serde(default)]
+    pub variable_key: Option<usize>,
     /// Settings by key values.
     pub rules: RasterRules,
     /// Path of the input relative to its source, for the records.
@@ -144,7 +154,12 @@ pub struct ConvertedCog {
 pub fn convert(job: &ConvertJob, progress: &(dyn Fn(f64) + Sync)) -> ConvertAnswer {
     let id = job.id;
     let mut notes = Vec::new();
-    let fault = match convert_raster(job, &mut notes, progress) {
+    let converted = beside::Beside::of(&job.file).and_then(|beside| {
+        let mut cogs = convert_raster(job, &mut notes, progress)?;
+        beside.put_into(&mut cogs);
+        Ok(cogs)
+    });
+    let fault = match converted {
         Ok(cogs) => return ConvertAnswer::Converted { id, cogs, notes },
         Err(fault) => fault,
     };
@@ -168,7 +183,50 @@ fn convert_raster(
         notes.push("a COG of ours, taken over as it is".to_owned());
         return Ok(vec![cog]);
     }
-    let raster = open::open(&job.file, &job.drivers, bands::base_settings(job).crs.as_deref())?;
+    let parts = variables::parts(job)?;
+    let mut all = Vec::new();
+    for (i, part) in parts.iter().enumerate() {
+        let progress = |done: f64| progress((i as f64 + done) / parts.len() as f64);
+        match convert_part(&of_variable(job, part, parts.len()), part, notes, &progress) {
+            Ok(cogs) => all.extend(cogs),
+            Err(fault) => {
+                remove(&all);
+                return Err(fault);
+            }
+        }
+    }
+    let mut keys: Vec<&Vec<String>> = all.iter().flat_map(|cog| &cog.datasets).map(|dataset| &dataset.keys).collect();
+    keys.sort_unstable();
+    if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        let fault = format!(
+            "two of its bands have the same key values {}; end the pattern with #{{variable}}#{{band}}",
+            twice[0].join("/")
+        );
+        remove(&all);
+        return Err(Fault::Refused(fault));
+    }
+    Ok(all)
+}
+
+/// The job of one variable: its key has the variable's name; without a key for it, the bands are called by it.
+fn of_variable(job: &ConvertJob, part: &Part, parts: usize) -> ConvertJob {
+    let mut job = job.clone();
+    if let (Some(key), Some(variable)) = (job.variable_key, &part.variable)
+        && let Some(value) = job.key_values.get_mut(key)
+    {
+        *value = Some(bands::sanitize(variable));
+    }
+    job.band_prefix = part.variable.clone().filter(|_| job.variable_key.is_none() && parts > 1);
+    job
+}
+
+fn convert_part(
+    job: &ConvertJob,
+    part: &Part,
+    notes: &mut Vec<String>,
+    progress: &(dyn Fn(f64) + Sync),
+) -> Result<Vec<ConvertedCog>, Fault> {
+    let raster = open::open(&job.file, part, &job.drivers, bands::base_settings(job).crs.as_deref())?;
     let groups = bands::groups(&raster, job)?;
     let georeference = Georeference::of(&raster)?;
     let footprint = Footprint::of(&georeference)?;

@@ -9,6 +9,7 @@ use shared::dataset::DataType;
 use shared::grid::EARTH_RADIUS_M;
 
 use super::fault::Fault;
+use super::variables::{Part, listed, subdatasets};
 use super::{ffi, session, tiff};
 
 /// Bands a raster may have.
@@ -40,9 +41,12 @@ const TYPES: [(GdalDataType, DataType); 9] = [
 /// A raster that can be read, with what all its bands share.
 #[derive(Debug)]
 pub(super) struct Raster {
-    pub(super) file: PathBuf,
+    /// What GDAL opens.
+    pub(super) name: PathBuf,
     pub(super) drivers: Vec<String>,
     pub(super) dataset: Dataset,
+    /// Numbers of the bands that are wanted.
+    pub(super) bands: Vec<usize>,
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) srs: SpatialRef,
@@ -64,13 +68,13 @@ pub(super) fn open_dataset(file: &Path, drivers: &[String]) -> Result<Dataset, V
 }
 
 /// Opens a staged raster. `crs` is the setting that declares a CRS where the file has none.
-pub(super) fn open(file: &Path, drivers: &[String], crs: Option<&str>) -> Result<Raster, Fault> {
+pub(super) fn open(file: &Path, part: &Part, drivers: &[String], crs: Option<&str>) -> Result<Raster, Fault> {
     let bytes = std::fs::metadata(file).map_err(|e| Fault::Machine(format!("the staged file is gone: {e}")))?.len();
     if bytes == 0 {
         return Err(Fault::Truncated("the file is empty".to_owned()));
     }
     tiff::check(file)?;
-    let dataset = open_dataset(file, drivers).map_err(|messages| explain_unopened(file, drivers, &messages))?;
+    let dataset = open_dataset(&part.name, drivers).map_err(|messages| explain_unopened(file, drivers, &messages))?;
     let driver = dataset.driver().short_name();
     if driver == "VRT" {
         return Err(Fault::Refused("a VRT names other files and is refused; drop the rasters themselves".to_owned()));
@@ -82,7 +86,8 @@ pub(super) fn open(file: &Path, drivers: &[String], crs: Option<&str>) -> Result
     check_earth(&srs)?;
     check_types(&dataset)?;
     let (width, height) = dataset.raster_size();
-    Ok(Raster { file: file.to_owned(), drivers: drivers.to_vec(), dataset, width, height, srs, affine })
+    let bands = part.bands.clone().unwrap_or_else(|| (1..=dataset.raster_count()).collect());
+    Ok(Raster { name: part.name.clone(), drivers: drivers.to_vec(), dataset, bands, width, height, srs, affine })
 }
 
 /// The sample type of a band, if it is one tiles can be made of.
@@ -122,23 +127,17 @@ fn explain_unopened(file: &Path, drivers: &[String], messages: &[String]) -> Fau
 }
 
 fn check_size(dataset: &Dataset, bytes: u64) -> Result<(), Fault> {
-    let subdatasets: Vec<String> = dataset
-        .metadata_domain("SUBDATASETS")
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|item| {
-            item.split_once("_NAME=").map(|(_, name)| name.rsplit(':').next().unwrap_or(name).to_owned())
-        })
-        .collect();
+    let subdatasets: Vec<String> = subdatasets(dataset).into_iter().map(|(_, variable)| variable).collect();
     let bands = dataset.raster_count();
     if bands == 0 {
         return Err(Fault::Refused(if subdatasets.is_empty() {
             "the file has no raster band".to_owned()
         } else {
             format!(
-                "the file holds {} rasters ({}); extract the one you want, e.g. with gdal_translate",
+                "the file holds {} rasters ({}); choose with the setting variables, e.g. variables = [\"{}\"]",
                 subdatasets.len(),
-                subdatasets.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ")
+                listed(&subdatasets),
+                subdatasets[0]
             )
         }));
     }
@@ -198,6 +197,9 @@ fn spatial_ref(dataset: &Dataset, crs: Option<&str>) -> Result<SpatialRef, Fault
         (None, Some(crs)) => SpatialRef::from_definition(crs).map_err(|e| {
             Fault::Refused(format!("the raster has no CRS, and the setting crs = {crs:?} is not one PROJ knows: {e}"))
         })?,
+        (None, None) if is_cf_geographic(dataset) => {
+            SpatialRef::from_epsg(4326).map_err(|e| Fault::Machine(format!("PROJ does not know EPSG:4326: {e}")))?
+        }
         (None, None) => {
             return Err(Fault::Refused(
                 "the raster has no coordinate reference system; declare it with the setting crs, e.g. crs = \"EPSG:32633\"".to_owned(),
@@ -206,6 +208,18 @@ fn spatial_ref(dataset: &Dataset, crs: Option<&str>) -> Result<SpatialRef, Fault
     };
     srs.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
     Ok(srs)
+}
+
+/// Whether a `NetCDF` file says that its axes are longitudes and latitudes: then its CRS is the Earth's (CF conventions, section 5.6).
+fn is_cf_geographic(dataset: &Dataset) -> bool {
+    if dataset.driver().short_name() != "netCDF" {
+        return false;
+    }
+    let items = dataset.metadata_domain("").unwrap_or_default();
+    let has = |unit: &str| {
+        items.iter().any(|item| item.split_once("#units=").is_some_and(|(_, found)| found.starts_with(unit)))
+    };
+    has("degrees_north") && has("degrees_east")
 }
 
 fn check_earth(srs: &SpatialRef) -> Result<(), Fault> {

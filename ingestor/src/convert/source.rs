@@ -28,7 +28,7 @@ const BLOCK_BYTES_FREE: u64 = 32 << 20;
 /// Handles to one file, each used by one thread at a time.
 #[derive(Debug)]
 pub(super) struct Pool {
-    file: PathBuf,
+    name: PathBuf,
     drivers: Vec<String>,
     idle: Mutex<Vec<Dataset>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Pool {
 impl Pool {
     /// For a raster that has been opened.
     pub(super) fn new(raster: &Raster) -> Self {
-        Self { file: raster.file.clone(), drivers: raster.drivers.clone(), idle: Mutex::new(Vec::new()) }
+        Self { name: raster.name.clone(), drivers: raster.drivers.clone(), idle: Mutex::new(Vec::new()) }
     }
 
     /// Lends a handle.
@@ -45,7 +45,7 @@ impl Pool {
         let dataset = match idle {
             Some(dataset) => dataset,
             None => {
-                open_dataset(&self.file, &self.drivers).map_err(|messages| Fault::reading("the file", &messages))?
+                open_dataset(&self.name, &self.drivers).map_err(|messages| Fault::reading("the file", &messages))?
             }
         };
         let result = work(&dataset);

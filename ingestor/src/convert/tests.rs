@@ -71,6 +71,8 @@ fn job(file: &Path, out: &TempDir) -> ConvertJob {
         collection: "c".to_owned(),
         key_names: vec!["name".to_owned(), "band".to_owned()],
         key_values: vec![Some("in".to_owned()), None],
+        variable_key: None,
+        band_prefix: None,
         rules: RasterRules::default(),
         input: "in.tif".to_owned(),
         version: "1".to_owned(),

@@ -6,7 +6,7 @@ use ulid::Ulid;
 use super::*;
 use crate::bbox::Bbox;
 use crate::catalog::inputs::{self, Decision};
-use crate::catalog::query::DatasetQuery;
+use crate::catalog::query::{DatasetFilter, DatasetQuery};
 use crate::catalog::reader::Catalog;
 use crate::catalog::schema;
 use crate::collection::{Key, Style};
@@ -283,8 +283,29 @@ fn filters_and_order() {
         catalog.dataset_keys("c", &query).unwrap().into_iter().map(|k| k.join("/")).collect()
     };
     assert_eq!(ask(DatasetQuery::default()), ["a/2", "a!/1", "b/1", "b/2"]);
-    let filter = DatasetQuery { filters: vec![(1, vec!["2".to_owned(), "9".to_owned()])], ..Default::default() };
-    assert_eq!(ask(filter), ["a/2", "b/2"]);
+    let by = |filter: DatasetFilter| DatasetQuery { filter, ..Default::default() };
+    let values = DatasetFilter { values: vec![(1, vec!["2".to_owned(), "9".to_owned()])], ..Default::default() };
+    assert_eq!(ask(by(values.clone())), ["a/2", "b/2"]);
+    assert_eq!(catalog.dataset_count("c", &values).unwrap(), 2);
+    let glob = DatasetFilter { globs: vec![(0, "a*".to_owned())], ..Default::default() };
+    assert_eq!(ask(by(glob.clone())), ["a/2", "a!/1"]);
+    let range = DatasetFilter { from: vec![(0, "a!".to_owned())], to: vec![(1, "1".to_owned())], ..Default::default() };
+    assert_eq!(ask(by(range)), ["a!/1", "b/1"]);
+    let values = |prefix: &str, filter: &DatasetFilter| catalog.key_values("c", 0, prefix, filter, (10, 0)).unwrap();
+    let counted = |pairs: &[(&str, u64)]| pairs.iter().map(|(v, n)| ((*v).to_owned(), *n)).collect::<Vec<_>>();
+    assert_eq!(values("", &DatasetFilter::default()), counted(&[("a", 1), ("a!", 1), ("b", 2)]));
+    assert_eq!(values("a", &DatasetFilter::default()), counted(&[("a", 1), ("a!", 1)]));
+    assert_eq!(values("", &glob), counted(&[("a", 1), ("a!", 1)]));
+    // Page after page by cursor, in an order with ties.
+    for ascending in [true, false] {
+        let whole = ask(DatasetQuery { order_by: vec![1], ascending, ..Default::default() });
+        let mut paged: Vec<String> = Vec::new();
+        while paged.len() < whole.len() {
+            let after = paged.last().map(|last| last.split('/').map(str::to_owned).collect());
+            paged.extend(ask(DatasetQuery { order_by: vec![1], ascending, limit: 1, after, ..Default::default() }));
+        }
+        assert_eq!(paged, whole);
+    }
     let order = DatasetQuery { order_by: vec![1], ascending: false, limit: 3, offset: 1, ..Default::default() };
     assert_eq!(ask(order), ["a/2", "b/1", "a!/1"]);
     assert_eq!(catalog.dataset("c", &["b".to_owned(), "1".to_owned()]).unwrap().unwrap().keys, ["b", "1"]);
