@@ -95,6 +95,7 @@ impl Dispatch {
         follow.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let next = self.hand_out(jobs_max);
+            self.pipeline.board.queued(self.queue.waiting_count(), self.queue.first_due(Instant::now()));
             let scan = self.next_scan();
             tokio::select! {
                 biased;
@@ -218,6 +219,7 @@ impl Dispatch {
         let now = Instant::now();
         self.scans[index] = now;
         let Some(scan) = scanned else { return Ok(()) };
+        self.pipeline.board.reconciled();
         let ripe = self.gone[index].note(source, &scan, now);
         for seen in scan.jobs {
             self.queue.add_listed(InputKey { source: index, path: seen.path }, now);

@@ -15,6 +15,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
+use crate::board::Board;
 use crate::committer::Committer;
 use crate::dispatch::{Dispatch, raise};
 use crate::lock::{IngestLock, LockError, author};
@@ -156,12 +158,15 @@ impl Ingest {
         };
         let head = watch::Sender::new(replica.head().await?);
         let at_work = Arc::new(AtomicUsize::new(0));
-        let committed_head = head.clone();
+        let board = Arc::new(Board::default());
+        let (committed_head, told) = (head.clone(), Arc::clone(&board));
         let (committer, committing) =
             Committer::start(Arc::clone(&replica), author(), Arc::clone(&at_work), move |n| {
+                told.committed(n);
                 raise(&committed_head, n);
             });
-        let publisher = Publisher::new(Arc::clone(&replica), state.join("publish"), at_work, published);
+        let publisher =
+            Publisher::new(Arc::clone(&replica), state.join("publish"), at_work, published, Arc::clone(&board));
         std::fs::create_dir_all(state.join("publish"))
             .map_err(|source| IngestError::File { path: state.clone(), source })?;
         publisher::sweep(&state.join("publish"))
@@ -176,6 +181,7 @@ impl Ingest {
             sources: settings.sources,
             drivers: settings.drivers,
             skipped: Mutex::new(HashMap::new()),
+            board,
             job_ids: AtomicU64::new(1),
         });
         let mut ingest = Self {
@@ -193,6 +199,11 @@ impl Ingest {
         };
         let plan = ingest.plan(settings.yes).await?;
         Ok((ingest, plan))
+    }
+
+    /// What an operator may ask of it.
+    pub fn more(&self) -> server::More {
+        admin::more(&self.pipeline)
     }
 
     /// The store's name.

@@ -1,5 +1,7 @@
 //! Kiln's ingestor: events in; COGs, commits and snapshots out.
 
+pub mod admin;
+pub mod board;
 pub mod cli;
 pub mod cog;
 pub mod committer;

@@ -17,6 +17,7 @@ use shared::raster_settings::RasterRules;
 use shared::store::StoreError;
 use tokio::time::Instant;
 
+use crate::board::{Board, Entry, Stage};
 use crate::committer::{AtWork, Committer};
 use crate::convert::{self, ConvertAnswer, ConvertJob, ConvertedCog};
 use crate::naming::KeyTemplate;
@@ -65,6 +66,8 @@ pub struct Pipeline {
     pub drivers: Vec<String>,
     /// Versions of inputs that are no rasters at all: neither ingested nor rejected.
     pub skipped: Mutex<HashMap<InputKey, String>>,
+    /// What is being done, for people.
+    pub board: Arc<Board>,
     /// Numbers the jobs given to children.
     pub job_ids: AtomicU64,
 }
@@ -117,6 +120,7 @@ impl From<std::io::Error> for Trouble {
 
 /// An input as a job works on it.
 struct Work<'p> {
+    entry: &'p Entry<'p>,
     source: &'p SourceSetup,
     seen: Seen,
     template: KeyTemplate,
@@ -127,8 +131,10 @@ impl Pipeline {
     /// Does one job.
     pub async fn run(&self, key: &InputKey, attempts: Attempts, others_waiting: bool) -> End {
         let started = Instant::now();
+        let entry = self.board.begin(key);
         for _ in 0..LOOKS_MAX {
-            let trouble = match self.once(key, &attempts, others_waiting, started).await {
+            entry.at(Stage::Look);
+            let trouble = match self.once(key, &entry, &attempts, others_waiting, started).await {
                 Ok(end) => return end,
                 Err(trouble) => trouble,
             };
@@ -149,6 +155,7 @@ impl Pipeline {
     async fn once(
         &self,
         key: &InputKey,
+        entry: &Entry<'_>,
         attempts: &Attempts,
         others_waiting: bool,
         started: Instant,
@@ -170,7 +177,7 @@ impl Pipeline {
             return Ok(End::Again(wait));
         }
         let Some(template) = source.folder.template(&key.path) else { return Ok(End::Settled) };
-        let work = Work { source, seen, template, prev: row.map_or(0, |row| row.n) };
+        let work = Work { entry, source, seen, template, prev: row.map_or(0, |row| row.n) };
         let change = match self.make(&work, attempts, others_waiting).await? {
             Made::Change(change) => change,
             Made::Retry(attempts) => return Ok(End::Retry(attempts)),
@@ -202,6 +209,7 @@ impl Pipeline {
 
     /// Makes the change that settles the input: a `Put` or a `Reject`.
     async fn make(&self, work: &Work<'_>, attempts: &Attempts, others_waiting: bool) -> Result<Made, Trouble> {
+        work.entry.at(Stage::Stage);
         let scratch = blocking({
             let scratch = self.scratch.clone();
             move || scratch.attempt()
@@ -225,7 +233,8 @@ impl Pipeline {
             return Err(Trouble::Closed);
         };
         let job = self.job(work, &scratch, file, reservation.threads, reservation.memory_bytes);
-        let outcome = self.pool.run(&job, |done| tracing::debug!(input = work.seen.path, done, "converting")).await;
+        work.entry.at(Stage::Convert);
+        let outcome = self.pool.run(&job, |done| work.entry.done(done)).await;
         drop(reservation);
         self.settle(work, attempts, content, outcome).await
     }
@@ -258,6 +267,7 @@ impl Pipeline {
                 }
                 // Before anything is uploaded: is it still what was converted?
                 self.check_unchanged(work).await?;
+                work.entry.at(Stage::Upload);
                 let datasets = self.upload(cogs).await?;
                 self.put(work, content, datasets).await
             }
@@ -333,6 +343,7 @@ impl Pipeline {
         for cog in cogs {
             let Some(path) = cog.datasets.first().map(|dataset| dataset.path.clone()) else { continue };
             self.replica.store().upload_file(&cog.file, &path.as_str().into()).await?;
+            self.board.stored(cog.bytes);
             all.extend(cog.datasets);
         }
         Ok(all)
@@ -395,6 +406,7 @@ impl Pipeline {
             }
         }
         let told = changes.last().cloned();
+        work.entry.at(Stage::Commit);
         drop(at_work);
         match self.committer.propose(changes).await {
             Err(_) => Err(Trouble::Closed),
@@ -414,12 +426,22 @@ impl Pipeline {
                 let row = self.row(work.source, input).await.ok().flatten();
                 let datasets = datasets.len();
                 if let Some(owner) = row.filter(|row| row.decision == Decision::Superseded).and_then(|row| row.owner) {
+                    self.board.decided("superseded");
                     tracing::warn!(input, owner, commit = n, "has the key values of a newer input; not served");
                 } else {
+                    self.board.decided("ingested");
                     tracing::info!(input, datasets, duration_ms, commit = n, "ingested");
                 }
             }
-            Some(Change::Reject { reason, .. }) => tracing::warn!(input, reason, commit = n, "rejected"),
+            Some(Change::Reject { reason, may_pass, owner, .. }) => {
+                self.board.decided("rejected");
+                self.board.rejected(match (owner, may_pass) {
+                    (Some(_), _) => "conflict",
+                    (None, true) => "incomplete or crashed",
+                    (None, false) => "unusable",
+                });
+                tracing::warn!(input, reason, commit = n, "rejected");
+            }
             _ => {}
         }
     }

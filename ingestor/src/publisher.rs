@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::board::Board;
 use crate::replica::{Replica, ReplicaError};
 use crate::retention;
 
@@ -37,12 +38,19 @@ pub struct Publisher {
     at_work: Arc<AtomicUsize>,
     /// Told after every publication, for a server in this process.
     published: Arc<Notify>,
+    board: Arc<Board>,
 }
 
 impl Publisher {
     /// A publisher that works in `scratch`.
-    pub fn new(replica: Arc<Replica>, scratch: PathBuf, at_work: Arc<AtomicUsize>, published: Arc<Notify>) -> Self {
-        Self { replica, scratch, at_work, published }
+    pub fn new(
+        replica: Arc<Replica>,
+        scratch: PathBuf,
+        at_work: Arc<AtomicUsize>,
+        published: Arc<Notify>,
+        board: Arc<Board>,
+    ) -> Self {
+        Self { replica, scratch, at_work, published, board }
     }
 
     /// Publishes whenever `head` moves, until told to stop; the last commits are published before it ends.
@@ -69,6 +77,7 @@ impl Publisher {
             match self.publish().await {
                 Ok(n) => {
                     done = done.max(n);
+                    self.board.published(n);
                     last = Some((started, started.elapsed()));
                     self.published.notify_waiters();
                 }

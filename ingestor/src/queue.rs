@@ -99,6 +99,16 @@ impl Queue {
         self.waiting.len() + self.running.len()
     }
 
+    /// Inputs that wait.
+    pub fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Since when the first of them could have begun.
+    pub fn first_due(&self, now: Instant) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due).filter(|due| *due <= now)
+    }
+
     /// Whether nothing waits and nothing is at work.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -32,6 +32,11 @@ impl Scratch {
         Ok(Self { folder })
     }
 
+    /// Where all attempts are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A new folder with empty `in` and `out` folders.
     pub fn attempt(&self) -> std::io::Result<ScratchFolder> {
         let path = self.folder.join(ulid::Ulid::generate().to_string());

@@ -152,7 +152,9 @@ fn server_settings(options: &mut Options) -> server::Settings {
     limits.queue_max = number(options.take_within("queue_max", 1..=1_000_000), limits.queue_max);
     let proxies = texts(options, "trusted_proxies").unwrap_or_default();
     let (trusted_proxies, faults) = server::trusted_proxies(&proxies);
-    faults.into_iter().for_each(|fault| options.fault(fault));
+    for fault in faults {
+        options.fault(fault);
+    }
     let settings = server::Settings {
         cors_metadata: texts(options, "cors_metadata").unwrap_or(default.cors_metadata),
         cors_tiles: texts(options, "cors_tiles").unwrap_or(default.cors_tiles),

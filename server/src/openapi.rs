@@ -76,12 +76,26 @@ impl Operation {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what is given is made for this, and reads best so")]
 fn query(name: &str, schema: Value, about: &str, example: Value) -> Value {
     json!({ "name": name, "in": "query", "description": about, "schema": schema, "example": example })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as above")]
 fn path(name: &str, schema: Value, about: &str, example: Value) -> Value {
     json!({ "name": name, "in": "path", "required": true, "description": about, "schema": schema, "example": example })
+}
+
+fn text(name: &str, about: &str, example: &str) -> Value {
+    query(name, json!({ "type": "string" }), about, json!(example))
+}
+
+/// Parameters of layers that are mosaics, or that are asked for by version.
+fn of_mosaics() -> [Value; 2] {
+    let methods = json!({ "type": "string", "enum": ["first", "min", "max", "mean"], "default": "first" });
+    let method = format!("Where a key is *: which of the {MOSAIC_SCENES_MAX} topmost that match a pixel shows");
+    let version = "The layer's version, from TileJSON or /metadata: makes the answer immutable";
+    [query("method", methods, &method, json!("first")), text("v", version, "")]
 }
 
 fn required(mut parameter: Value) -> Value {
@@ -125,7 +139,10 @@ impl Described<'_> {
 
     /// The first keys as path parameters: the template and the parameters.
     fn keys(&self, count: usize) -> (String, Vec<Value>) {
-        let template = self.keys.iter().take(count).map(|name| format!("/{{{name}}}")).collect();
+        let mut template = String::new();
+        for name in self.keys.iter().take(count) {
+            template += &["/{", name, "}"].concat();
+        }
         let schema = || json!({ "type": "string", "minLength": 1, "maxLength": 1024 });
         let of = |(i, name): (usize, &String)| {
             path(name, schema(), "Value of this key, percent-encoded; on layers * for any", self.example(i))
@@ -320,26 +337,7 @@ impl Described<'_> {
         let format = path("format", json!({ "type": "string", "enum": formats }), "Encoding", json!("png"));
         let media: &[&str] =
             &["image/png", "image/webp", "image/jpeg", "application/x-npy", "image/tiff; application=geotiff"];
-        let size = query(
-            "tile_size",
-            json!({ "type": "string" }),
-            &format!("[height,width], each 1 to {side}"),
-            json!("[256,256]"),
-        );
-        let mosaic = [
-            query(
-                "method",
-                json!({ "type": "string", "enum": ["first", "min", "max", "mean"], "default": "first" }),
-                &format!("Where a key is *: which of the {MOSAIC_SCENES_MAX} topmost that match a pixel shows"),
-                json!("first"),
-            ),
-            query(
-                "v",
-                json!({ "type": "string" }),
-                "The layer's version, from TileJSON or /metadata: makes the answer immutable",
-                json!(""),
-            ),
-        ];
+        let size = text("tile_size", &format!("[height,width], each 1 to {side}"), "[256,256]");
         let number = |name: &str, max: u64| {
             path(name, json!({ "type": "integer", "minimum": 0, "maximum": max }), "Of the tile, XYZ, y down", json!(0))
         };
@@ -348,7 +346,7 @@ impl Described<'_> {
                 .with(key_parameters.clone())
                 .with(own.to_vec())
                 .with(self.order())
-                .with(mosaic.clone())
+                .with(of_mosaics())
                 .answers(media, &json!({ "type": "string", "format": "binary" }))
                 .may_be_unchanged()
         };
@@ -365,12 +363,7 @@ impl Described<'_> {
             "get",
             picture("all of it").with([format.clone(), size.clone()]),
         );
-        let bbox = required(query(
-            "bbox",
-            json!({ "type": "string" }),
-            "west,south,east,north in degrees",
-            json!("0,0,10,10"),
-        ));
+        let bbox = required(text("bbox", "west,south,east,north in degrees", "0,0,10,10"));
         let pixels = |name: &str| {
             query(
                 name,

@@ -7,10 +7,12 @@ use clap::Args;
 use shared::shutdown;
 use shared::store::ReadStore;
 use shared::telemetry;
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use toml::{Table, Value};
 
 use super::{Failure, say};
+use crate::admin;
 use crate::ingest::{Ingest, IngestError, MEGABYTE, Plan};
 use crate::progress::{self, LogWriter, Progress};
 use crate::settings::Settings;
@@ -53,6 +55,9 @@ pub struct IngestArgs {
     /// Let a scan remove more than half of the inputs
     #[arg(long)]
     allow_removal: bool,
+    /// Answer /health, /ready, /metrics, /jobs and /rejected here, such as 127.0.0.1:5001
+    #[arg(long)]
+    admin: Option<String>,
 }
 
 /// Flags of `kiln serve`.
@@ -63,6 +68,15 @@ pub struct ServeArgs {
     /// Where to serve [default: 127.0.0.1:5000, or the next free port]
     #[arg(long)]
     listen: Option<String>,
+    /// Where clients reach the API, with its path, such as <https://maps.example.org/tiles> [default: what the request says]
+    #[arg(long)]
+    public_url: Option<String>,
+    /// Mount everything below this path, such as /maps
+    #[arg(long)]
+    base_path: Option<String>,
+    /// Proxies whose X-Forwarded-{Proto,Host,Prefix} are believed: addresses or networks, separated by commas
+    #[arg(long)]
+    trusted_proxies: Option<String>,
 }
 
 impl IngestArgs {
@@ -73,6 +87,7 @@ impl IngestArgs {
             ("store", &self.store),
             ("collection", &self.collection),
             ("state", &self.state),
+            ("admin", &self.admin),
         ];
         for (name, text) in texts {
             if let Some(text) = text {
@@ -106,25 +121,34 @@ pub async fn watch(args: IngestArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.config.as_deref(), args.table()).map_err(Failure::bad_input)?;
     let bar = start_logging();
     let shutdown = shutdown::signals().map_err(Failure::other)?;
+    let admin = admin_listener(&settings).await?;
     let (ingest, plan) = tokio::select! {
         opened = Ingest::open(settings, Arc::new(Notify::new())) => opened.map_err(failure)?,
         () = shutdown.cancelled() => return Ok(()),
     };
     say(&announce(&ingest, plan));
+    if let Some(listener) = admin {
+        tokio::spawn(admin::serve(listener, ingest.more(), shutdown.clone()));
+    }
     ingest.run(Progress::new(plan.inputs, bar), shutdown).await.map_err(failure)
 }
 
 /// `kiln serve`: the same, with a server in the same process.
 pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let mut table = args.ingest.table();
-    if let Some(listen) = args.listen {
-        table.insert("listen".to_owned(), Value::String(listen));
-    }
+    let texts = [
+        ("listen", args.listen),
+        ("public_url", args.public_url),
+        ("base_path", args.base_path),
+        ("trusted_proxies", args.trusted_proxies),
+    ];
+    table.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::String(text?)))));
     let settings = Settings::load(args.ingest.config.as_deref(), table).map_err(Failure::bad_input)?;
     let bar = start_logging();
     let shutdown = shutdown::signals().map_err(Failure::other)?;
     let listener = server::listen(settings.listen.as_deref()).await.map_err(Failure::bad_input)?;
     let address = listener.local_addr().map_err(Failure::other)?;
+    let admin = admin_listener(&settings).await?;
     let published = Arc::new(Notify::new());
     let server_settings = settings.server.clone();
     let store_name = settings.store.clone();
@@ -141,8 +165,14 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let store = ReadStore::open(&store_name).map_err(Failure::bad_input)?;
     let cache_dir = server::default_cache_dir(&store);
     let hint = Some(Arc::clone(&published));
-    let server =
-        server::Config { store: store.clone(), cache_dir, hint, settings: server_settings, more: None, admin: None };
+    let server = server::Config {
+        store: store.clone(),
+        cache_dir,
+        hint,
+        settings: server_settings,
+        more: ingest.as_ref().ok().map(|(ingest, _)| ingest.more()),
+        admin,
+    };
     say(&format!("serving http://{address}/"));
     let ingesting = {
         let (shutdown, store, published) = (shutdown.clone(), store.clone(), Arc::clone(&published));
@@ -166,6 +196,14 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
         Ok(Ok(Err(error))) => Err(failure(error)),
         Ok(Err(error)) | Err(error) => Err(Failure::other(error)),
     }
+}
+
+/// Where the admin routes are answered, if that was asked for.
+async fn admin_listener(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = &settings.admin else { return Ok(None) };
+    let listener = server::listen(Some(address)).await.map_err(Failure::bad_input)?;
+    tracing::info!(address = %listener.local_addr().map_err(Failure::other)?, "admin routes are answered");
+    Ok(Some(listener))
 }
 
 fn start_logging() -> Option<indicatif::ProgressBar> {

@@ -423,3 +423,73 @@ fn percentiles_are_those_of_sorted_values() {
     check(&recipe().write::<i32>(dir.path(), |_, x, y| random(x, y) as i32), |v| f64::from(v as i32), 1e-9);
     check(&recipe().write::<i64>(dir.path(), |_, x, y| random(x, y) as i64), |v| f64::from(v as i32), 2e-6);
 }
+
+/// A `NetCDF` file of one variable at several times, the value being 100 × time step + column.
+fn time_series(folder: &Path) -> PathBuf {
+    let path = folder.join("in.tif");
+    let mut steps = recipe();
+    steps.crs = Some(4326);
+    steps.affine = [200.0, 0.5, 0.0, 40.0, 0.0, -0.5];
+    steps.colors = vec![ColorInterpretation::Undefined, ColorInterpretation::Undefined, ColorInterpretation::Undefined];
+    let file = steps.write(folder, |band, x, _| (100 * band + x) as f32);
+    let mut raster = Raster::open_ex(
+        &file,
+        gdal::DatasetOptions { open_flags: gdal::GdalOpenFlags::GDAL_OF_UPDATE, ..gdal::DatasetOptions::default() },
+    )
+    .unwrap();
+    for (key, value) in [
+        ("NETCDF_DIM_EXTRA", "{time}"),
+        ("NETCDF_DIM_time_DEF", "{3,6}"),
+        ("NETCDF_DIM_time_VALUES", "{0,6,12}"),
+        ("time#units", "hours since 2026-01-31 18:00:00"),
+        ("time#calendar", "standard"),
+    ] {
+        raster.set_metadata_item(key, value, "").unwrap();
+    }
+    for band in 1..=3 {
+        let mut band = raster.rasterband(band).unwrap();
+        band.set_metadata_item("NETCDF_VARNAME", "t2m", "").unwrap();
+    }
+    drop(raster);
+    let raster = Raster::open(&path).unwrap();
+    let driver = DriverManager::get_driver_by_name("netCDF").unwrap();
+    let out = folder.join("in.nc");
+    drop(raster.create_copy(&driver, &out, &RasterCreationOptions::default()).unwrap());
+    out
+}
+
+#[test]
+fn bands_that_are_times_are_called_by_them_and_longitudes_wrap() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut job = job(&time_series(dir.path()), &out);
+    job.key_names = ["name", "variable", "time"].map(str::to_owned).to_vec();
+    job.key_values = vec![Some("in".to_owned()), Some(String::new()), None];
+    job.variable_key = Some(1);
+    let ConvertAnswer::Converted { cogs, .. } = convert(&job, &|_| {}) else { panic!("{:?}", convert(&job, &|_| {})) };
+    let keys: Vec<String> = cogs.iter().map(|cog| cog.datasets[0].keys.join(" ")).collect();
+    let wanted = ["2026-01-31T18:00:00Z", "2026-02-01T00:00:00Z", "2026-02-01T06:00:00Z"];
+    assert_eq!(keys, wanted.map(|time| format!("in t2m {time}")));
+    let bounds = cogs[0].datasets[0].metadata.bounds;
+    assert_eq!((bounds.west, bounds.east), (-160.0, -128.0));
+    let least = |i: usize| cogs[i].datasets[0].metadata.statistics.as_ref().unwrap().min;
+    assert_eq!([0, 1, 2].map(least), [0.0, 100.0, 200.0]);
+
+    job.rules.base.variables = Some(vec!["pr".to_owned()]);
+    let ConvertAnswer::Refused { reason, .. } = convert(&job, &|_| {}) else { panic!("there is no such variable") };
+    assert!(reason.contains("\"pr\"") && reason.contains("t2m"), "{reason}");
+}
+
+#[test]
+fn the_style_beside_a_raster_is_in_its_record() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = recipe().write(dir.path(), |_, x, y| (x + y) as f32);
+    std::fs::write(dir.path().join("in.tif.kiln.toml"), "colormap = \"terrain\"\n[metadata]\nsite = \"north\"")
+        .unwrap();
+    let ConvertAnswer::Converted { cogs, .. } = convert(&job(&file, &out), &|_| {}) else { panic!("not converted") };
+    let metadata = &cogs[0].datasets[0].metadata;
+    assert_eq!(metadata.style.as_ref().unwrap().colormap.as_deref(), Some("terrain"));
+    assert_eq!(metadata.user["site"], "north");
+    std::fs::write(dir.path().join("in.tif.kiln.toml"), "colourmap = 1").unwrap();
+    let ConvertAnswer::Refused { reason, .. } = convert(&job(&file, &out), &|_| {}) else { panic!("not refused") };
+    assert!(reason.contains("in.tif.kiln.toml") && reason.contains("colourmap"), "{reason}");
+}

@@ -154,13 +154,12 @@ impl Mosaic {
         let n = ask.snapshot.manifest.n;
         let mut mosaic = Self { patterns, order, ascending, method, summary: Arc::new(Summary::nothing()), n };
         let name = format!("{} {:?} {:?} {}", ask.collection.name, mosaic.patterns, mosaic.order, mosaic.ascending);
-        mosaic.summary = match ask.snapshot.summary(&name) {
-            Some(known) => known,
-            None => {
-                let summary = Arc::new(mosaic.summarize(ask).await?);
-                ask.snapshot.keep_summary(name, &summary);
-                summary
-            }
+        mosaic.summary = if let Some(known) = ask.snapshot.summary(&name) {
+            known
+        } else {
+            let summary = Arc::new(mosaic.summarize(ask).await?);
+            ask.snapshot.keep_summary(name, &summary);
+            summary
         };
         Ok(mosaic)
     }

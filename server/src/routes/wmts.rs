@@ -111,7 +111,7 @@ async fn capabilities(ask: &Ask) -> Result<Response, ApiError> {
         layer(ask, &keys, &mut xml).await?;
     }
     matrix_set(&mut xml);
-    let _ = write!(xml, "</Contents><ServiceMetadataURL xlink:href=\"{}\"/></Capabilities>\n", escaped(&url));
+    let _ = writeln!(xml, "</Contents><ServiceMetadataURL xlink:href=\"{}\"/></Capabilities>", escaped(&url));
     let content_type = HeaderValue::from_static("application/xml");
     Ok(([(header::CONTENT_TYPE, content_type)], xml).into_response())
 }

@@ -67,7 +67,9 @@ impl Canon {
             Scale::Labels(values) => {
                 self.text("labels");
                 self.number(values.len() as u64);
-                values.iter().for_each(|value| self.float(*value));
+                for value in values {
+                    self.float(*value);
+                }
             }
         }
     }

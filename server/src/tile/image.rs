@@ -37,12 +37,12 @@ impl Band<'_> {
 
     /// Some pixels as doubles; whether each is valid is added to `valid`.
     pub(crate) fn floats(&self, pixels: Range<usize>, valid: &mut Vec<u8>) -> Vec<f64> {
-        with_samples!(self.samples.get(), v => self.values(v, pixels, valid, |sample| sample.to_f64()))
+        with_samples!(self.samples.get(), v => self.values(v, pixels, valid, super::pixels::Sample::to_f64))
     }
 
     /// Some pixels as 64-bit integers.
     pub(crate) fn longs(&self, pixels: Range<usize>, valid: &mut Vec<u8>) -> Vec<i64> {
-        with_samples!(self.samples.get(), v => self.values(v, pixels, valid, |sample| sample.to_i64()))
+        with_samples!(self.samples.get(), v => self.values(v, pixels, valid, super::pixels::Sample::to_i64))
     }
 
     fn values<T: Sample, V>(

@@ -44,7 +44,9 @@ impl Values {
                 });
             }
         }
-        valid.iter_mut().for_each(|v| *v = if *v == 0 { 0 } else { 255 });
+        for valid in &mut valid {
+            *valid = if *valid == 0 { 0 } else { 255 };
+        }
         Self { samples, mask: valid }
     }
 

@@ -84,7 +84,9 @@ impl<'a> Sql<'a> {
                 self.text,
                 " AND d.id IN (SELECT dataset FROM dataset_keys WHERE collection = d.collection AND key = {key} AND value IN ({marks}))"
             );
-            wanted.iter().for_each(|value| self.value(value));
+            for value in wanted {
+                self.value(value);
+            }
         }
         filter.globs.iter().for_each(|(key, glob)| self.key_test(*key, "value GLOB ?", glob));
         filter.from.iter().for_each(|(key, least)| self.key_test(*key, "value >= ?", least));

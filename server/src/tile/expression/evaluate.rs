@@ -72,7 +72,7 @@ impl Chunk<'_> {
                 self.arithmetic2(node, |a, b| if a > b || a.is_nan() { a } else { b }, |a, b| Some(a.max(b)))
             }
             Op::Div => self.divided(node, |a, b| a / b, None),
-            Op::Mod => self.divided(node, modulo, Some(long_modulo)),
+            Op::Mod => self.divided(node, modulo, Some(|a, b| Some(long_modulo(a, b)))),
             Op::Pow => self.power(node),
             Op::Math(math) => self.math(arg(0), math),
             Op::Invert if node.kind == Kind::Bool => {
@@ -129,7 +129,9 @@ impl Chunk<'_> {
         } else {
             let mut floats = band.floats(range, &mut valid);
             if matches!(kind, Kind::Int(..)) && band.is_resampled() {
-                floats.iter_mut().for_each(|v| *v = v.round_ties_even());
+                for value in &mut floats {
+                    *value = value.round_ties_even();
+                }
             }
             Values::Floats(floats)
         };
@@ -370,7 +372,9 @@ fn map(a: Values, len: usize, of: impl Fn(f64) -> f64) -> Values {
         return Values::One(of(v));
     }
     let mut floats = a.into_floats(len);
-    floats.iter_mut().for_each(|v| *v = of(*v));
+    for value in &mut floats {
+        *value = of(*value);
+    }
     Values::Floats(floats)
 }
 
@@ -408,9 +412,9 @@ fn modulo(a: f64, b: f64) -> f64 {
 }
 
 /// The same of integers; 0 where there is none, for what is not valid anyway.
-fn long_modulo(a: i64, b: i64) -> Option<i64> {
+fn long_modulo(a: i64, b: i64) -> i64 {
     let rest = a.checked_rem(b).unwrap_or(0);
-    Some(if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
+    if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
 }
 
 impl Math {

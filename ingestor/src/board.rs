@@ -1,0 +1,226 @@
+//! What ingesting is doing now, for the admin routes: jobs at work, counts, ages.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::time::Instant;
+
+use crate::queue::InputKey;
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// The log followed, the source asked, the file settling.
+    Look,
+    /// Linked into scratch and hashed; waiting for a thread.
+    Stage,
+    /// In a child process.
+    Convert,
+    /// COGs on their way into the store.
+    Upload,
+    /// Waiting for its commit.
+    Commit,
+}
+
+impl Stage {
+    /// As people and metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::Stage => "stage",
+            Self::Convert => "convert",
+            Self::Upload => "upload",
+            Self::Commit => "commit",
+        }
+    }
+}
+
+/// A job at work.
+#[derive(Clone, Copy, Debug)]
+pub struct JobNow {
+    /// Where it is.
+    pub stage: Stage,
+    /// Part of the conversion done, 0 to 1.
+    pub done: f64,
+    /// When it began.
+    pub started: Instant,
+    entered: Instant,
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    pending: usize,
+    oldest: Option<Instant>,
+    reconciled: Option<Instant>,
+    unpublished: Option<Instant>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StageLabels {
+    stage: &'static str,
+}
+
+type Seconds = Counter<f64, AtomicU64>;
+
+/// Shared by all that work.
+#[derive(Debug, Default)]
+pub struct Board {
+    jobs: Mutex<BTreeMap<InputKey, JobNow>>,
+    waiting: Mutex<Waiting>,
+    committed: AtomicU64,
+    published: AtomicU64,
+    outcomes: Family<OutcomeLabels, Counter>,
+    rejections: Family<ReasonLabels, Counter>,
+    stages: Family<StageLabels, Seconds>,
+    stored_bytes: Counter,
+}
+
+/// A job on the board, until dropped.
+#[derive(Debug)]
+pub struct Entry<'b> {
+    board: &'b Board,
+    key: InputKey,
+}
+
+impl Board {
+    /// A job begins.
+    pub fn begin(&self, key: &InputKey) -> Entry<'_> {
+        let now = Instant::now();
+        lock(&self.jobs).insert(key.clone(), JobNow { stage: Stage::Look, done: 0.0, started: now, entered: now });
+        Entry { board: self, key: key.clone() }
+    }
+
+    /// What waits in the queue, and since when the first of it.
+    pub fn queued(&self, pending: usize, oldest: Option<Instant>) {
+        let mut waiting = lock(&self.waiting);
+        (waiting.pending, waiting.oldest) = (pending, oldest);
+    }
+
+    /// A source was compared with the catalogue.
+    pub fn reconciled(&self) {
+        lock(&self.waiting).reconciled = Some(Instant::now());
+    }
+
+    /// A commit was won.
+    pub fn committed(&self, n: u64) {
+        self.committed.fetch_max(n, Ordering::Relaxed);
+        lock(&self.waiting).unpublished.get_or_insert_with(Instant::now);
+    }
+
+    /// A snapshot was published.
+    pub fn published(&self, n: u64) {
+        self.published.fetch_max(n, Ordering::Relaxed);
+        if n >= self.committed.load(Ordering::Relaxed) {
+            lock(&self.waiting).unpublished = None;
+        }
+    }
+
+    /// An input was decided.
+    pub fn decided(&self, outcome: &'static str) {
+        self.outcomes.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// An input was rejected, for one of a few kinds of reasons.
+    pub fn rejected(&self, reason: &'static str) {
+        self.rejections.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// A COG is in the store.
+    pub fn stored(&self, bytes: u64) {
+        self.stored_bytes.inc_by(bytes);
+    }
+
+    /// Jobs at work, in order.
+    pub fn jobs(&self) -> Vec<(InputKey, JobNow)> {
+        lock(&self.jobs).iter().map(|(key, job)| (key.clone(), *job)).collect()
+    }
+
+    /// How many inputs wait.
+    pub fn pending(&self) -> usize {
+        lock(&self.waiting).pending
+    }
+
+    /// All of it as OpenMetrics text. `bytes` are those of scratch, and those free in the store, if that is known.
+    pub fn text(&self, (scratch, free): (u64, Option<u64>)) -> String {
+        let waiting = *lock(&self.waiting);
+        let age = |since: Option<Instant>| since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        let converting = lock(&self.jobs).values().filter(|job| job.stage == Stage::Convert).count();
+        let mut registry = Registry::with_prefix("kiln_ingest");
+        registry.register("inputs", "Inputs decided, by how", self.outcomes.clone());
+        registry.register("rejections", "Inputs rejected, by kind of reason", self.rejections.clone());
+        registry.register_with_unit("stage", "Time spent by jobs, by stage", Unit::Seconds, self.stages.clone());
+        registry.register_with_unit("stored", "COGs put into the store", Unit::Bytes, self.stored_bytes.clone());
+        let mut number = |name: &str, help: &str, value: f64| {
+            let gauge = Gauge::<f64, AtomicU64>::default();
+            gauge.set(value);
+            registry.register(name, help, gauge);
+        };
+        number("pending", "Inputs that wait", waiting.pending as f64);
+        number("oldest_pending_age_seconds", "Since the first of them could have begun", age(waiting.oldest));
+        number("converting", "Conversions at work", converting as f64);
+        number("reconcile_age_seconds", "Since a source was last compared with the catalogue", age(waiting.reconciled));
+        number("publish_lag_seconds", "Since the first commit that is in no snapshot yet", age(waiting.unpublished));
+        number("scratch_bytes", "In scratch", scratch as f64);
+        if let Some(free) = free {
+            number("store_free_bytes", "Free where the store lies", free as f64);
+        }
+        let mut text = String::new();
+        // Writing to a text does not fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+impl Entry<'_> {
+    /// The job is now here.
+    pub fn at(&self, stage: Stage) {
+        if let Some(job) = lock(&self.board.jobs).get_mut(&self.key) {
+            self.board.spent(job.stage, job.entered.elapsed());
+            (job.stage, job.entered) = (stage, Instant::now());
+        }
+    }
+
+    /// So much of the conversion is done.
+    pub fn done(&self, done: f64) {
+        if let Some(job) = lock(&self.board.jobs).get_mut(&self.key) {
+            job.done = done;
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if let Some(job) = lock(&self.board.jobs).remove(&self.key) {
+            self.board.spent(job.stage, job.entered.elapsed());
+        }
+    }
+}
+
+impl Board {
+    fn spent(&self, stage: Stage, time: Duration) {
+        self.stages.get_or_create(&StageLabels { stage: stage.name() }).inc_by(time.as_secs_f64());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
