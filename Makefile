@@ -8,12 +8,26 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint tools demo
+.PHONY: help run test lint tools demo judges
 
 CARGO := $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo))
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+JUDGES := $(abspath $(TARGET))/judges
 DIR ?= demo
 ARGS ?=
+
+# Installs what the array named in $(1) lists, by Debian's names.
+define install
+[ $${#$(1)[@]} -gt 0 ] || exit 0; \
+command -v apt-get >/dev/null || { echo "please install: $${$(1)[*]} (Debian's names)" >&2; exit 1; }; \
+root=(); \
+if [ "$$(id -u)" -ne 0 ]; then \
+  command -v sudo >/dev/null || { echo "please install as root: apt-get install $${$(1)[*]}" >&2; exit 1; }; root=(sudo); \
+fi; \
+echo "installing $${$(1)[*]}"; \
+"$${root[@]}" apt-get update -q; \
+"$${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$${$(1)[@]}"
+endef
 
 help:
 	@sed -n '3,6s/^# *//p' Makefile
@@ -26,9 +40,26 @@ run: tools
 demo: tools
 	@$(CARGO) run --release --bin demo -- demo
 
-test: tools
+test: tools judges
 	$(CARGO) build --workspace --bins
-	$(CARGO) test --workspace
+	KILN_JUDGES='$(JUDGES)' $(CARGO) test --workspace
+
+# Programs of others that tests hold Kiln against: in a Python environment of their own, and beside their scripts.
+judges:
+	@missing=(); \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv); \
+	command -v gdal_translate >/dev/null || missing+=(gdal-bin); \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || missing+=(chromium); \
+	command -v node >/dev/null || missing+=(nodejs); \
+	command -v npm >/dev/null || missing+=(npm); \
+	$(call install,missing)
+	@if ! cmp -s tests/judges/requirements.txt '$(JUDGES)/requirements.txt'; then \
+	  echo 'installing the judges'; \
+	  rm -rf '$(JUDGES)'; python3 -m venv '$(JUDGES)'; '$(JUDGES)/bin/pip' install -q -r tests/judges/requirements.txt; \
+	  cp tests/judges/requirements.txt '$(JUDGES)/requirements.txt'; \
+	fi
+	@cmp -s tests/judges/package-lock.json tests/judges/node_modules/.installed || { \
+	  npm ci --prefix tests/judges --no-audit --no-fund --loglevel=error && cp tests/judges/package-lock.json tests/judges/node_modules/.installed; }
 
 lint: tools
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
@@ -51,12 +82,4 @@ tools:
 	echo 'int main(void){return 0;}' | cc -x c -o /dev/null - 2>/dev/null || missing+=(build-essential); \
 	command -v pkg-config >/dev/null || missing+=(pkg-config); \
 	if ! { command -v pkg-config >/dev/null && pkg-config --exists gdal; }; then missing+=(libgdal-dev); fi; \
-	[ $${#missing[@]} -gt 0 ] || exit 0; \
-	command -v apt-get >/dev/null || { echo "please install: $${missing[*]} (Debian's names)" >&2; exit 1; }; \
-	root=(); \
-	if [ "$$(id -u)" -ne 0 ]; then \
-	  command -v sudo >/dev/null || { echo "please install as root: apt-get install $${missing[*]}" >&2; exit 1; }; root=(sudo); \
-	fi; \
-	echo "installing $${missing[*]}"; \
-	"$${root[@]}" apt-get update -q; \
-	"$${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$${missing[@]}"
+	$(call install,missing)

@@ -17,6 +17,7 @@ mod classes_stay_classes;
 mod convert_makes_a_cog_and_nothing_else;
 mod every_raster_of_the_corpus_comes_out_as_it_must;
 mod every_response_is_of_one_generation;
+mod independent_judges_agree;
 mod killed_at_any_moment_nothing_is_lost;
 mod masks_hide_only_what_is_invalid;
 mod terracotta_clients_see_the_same;

@@ -13,6 +13,7 @@ pub mod binaries;
 pub mod formula;
 mod geotiff;
 pub mod http;
+pub mod judges;
 pub mod launch;
 pub mod picture;
 pub mod raster;

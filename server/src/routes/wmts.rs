@@ -40,6 +40,8 @@ const OWN: [&str; 12] = [
     "acceptversions",
     "updatesequence",
 ];
+/// Parameters of layers: those of the capabilities' URL are those of the tiles it names.
+const PASSED_ON: [&str; 4] = ["stretch_range", "colormap", "explicit_color_map", "color_transform"];
 /// Formats of tiles.
 const FORMATS: [Format; 3] = [Format::Png, Format::Webp, Format::Jpeg];
 
@@ -89,12 +91,8 @@ async fn tile(mut ask: Ask, headers: HeaderMap) -> Result<Response, ApiError> {
 }
 
 async fn capabilities(ask: &Ask) -> Result<Response, ApiError> {
-    let own: Vec<&str> = ask
-        .params
-        .iter()
-        .map(|(name, _)| name)
-        .filter(|name| OWN.iter().any(|o| o.eq_ignore_ascii_case(name)))
-        .collect();
+    let is_own = |name: &&str| OWN.iter().any(|o| o.eq_ignore_ascii_case(name)) || PASSED_ON.contains(name);
+    let own: Vec<&str> = ask.params.iter().map(|(name, _)| name).filter(is_own).collect();
     let filter = super::datasets::filter(ask, &own)?;
     let query = DatasetQuery { filter, limit: WMTS_LAYERS_MAX + 1, ..DatasetQuery::default() };
     let collection = ask.collection.name.clone();
@@ -106,7 +104,9 @@ async fn capabilities(ask: &Ask) -> Result<Response, ApiError> {
         )));
     }
     let url = ask.links.to(&ask.resource("wmts"));
-    let mut xml = head(&ask.collection.title, &url);
+    let passed = passed_on(&ask.params);
+    let and = if passed.is_empty() { String::new() } else { format!("{passed}&") };
+    let mut xml = head(&ask.collection.title, &format!("{url}?{and}"));
     for keys in found {
         layer(ask, &keys, &mut xml).await?;
     }
@@ -119,7 +119,7 @@ async fn capabilities(ask: &Ask) -> Result<Response, ApiError> {
 fn head(title: &str, url: &str) -> String {
     let operation = |name: &str| {
         format!(
-            "<ows:Operation name=\"{name}\"><ows:DCP><ows:HTTP><ows:Get xlink:href=\"{}?\"><ows:Constraint name=\"GetEncoding\">\
+            "<ows:Operation name=\"{name}\"><ows:DCP><ows:HTTP><ows:Get xlink:href=\"{}\"><ows:Constraint name=\"GetEncoding\">\
              <ows:AllowedValues><ows:Value>KVP</ows:Value></ows:AllowedValues></ows:Constraint></ows:Get></ows:HTTP></ows:DCP></ows:Operation>",
             escaped(url)
         )
@@ -146,7 +146,8 @@ async fn layer(ask: &Ask, keys: &[String], xml: &mut String) -> Result<(), ApiEr
     let id = keys.iter().map(|value| segment(value)).collect::<Vec<_>>().join("/");
     // A box over the antimeridian cannot be written here.
     let bounds = if bounds.crosses_antimeridian() { Bbox { west: -180.0, east: 180.0, ..bounds } } else { bounds };
-    let query = stretch_query(&params);
+    let query = passed_on(&params);
+    let query = if query.is_empty() { query } else { format!("?{query}") };
     let _ = write!(
         xml,
         "<Layer><ows:Title>{}</ows:Title><ows:WGS84BoundingBox><ows:LowerCorner>{} {}</ows:LowerCorner>\
@@ -186,9 +187,10 @@ async fn layer(ask: &Ask, keys: &[String], xml: &mut String) -> Result<(), ApiEr
     Ok(())
 }
 
-/// The stretch of URLs that are handed out, as a query.
-fn stretch_query(params: &Params) -> String {
-    params.get("stretch_range").map(|range| format!("?stretch_range={}", query_value(range))).unwrap_or_default()
+/// The parameters of layers, as a query.
+fn passed_on(params: &Params) -> String {
+    let found = PASSED_ON.iter().filter_map(|name| Some(format!("{name}={}", query_value(params.get(name)?))));
+    found.collect::<Vec<_>>().join("&")
 }
 
 /// Which tiles of each zoom the layer has.
@@ -210,9 +212,12 @@ fn limits(bounds: &Bbox, minzoom: u8, maxzoom: u8) -> String {
 }
 
 fn matrix_set(xml: &mut String) {
+    let west = -HALF_WORLD_M;
     let _ = write!(
         xml,
-        "<TileMatrixSet><ows:Identifier>{MATRIX_SET}</ows:Identifier><ows:SupportedCRS>urn:ogc:def:crs:EPSG::3857</ows:SupportedCRS>\
+        "<TileMatrixSet><ows:Identifier>{MATRIX_SET}</ows:Identifier><ows:BoundingBox crs=\"urn:ogc:def:crs:EPSG::3857\">\
+         <ows:LowerCorner>{west} {west}</ows:LowerCorner><ows:UpperCorner>{HALF_WORLD_M} {HALF_WORLD_M}</ows:UpperCorner></ows:BoundingBox>\
+         <ows:SupportedCRS>urn:ogc:def:crs:EPSG::3857</ows:SupportedCRS>\
          <WellKnownScaleSet>urn:ogc:def:wkss:OGC:1.0:GoogleMapsCompatible</WellKnownScaleSet>"
     );
     for z in 0..ZOOMS {
@@ -220,9 +225,8 @@ fn matrix_set(xml: &mut String) {
         let _ = write!(
             xml,
             "<TileMatrix><ows:Identifier>{z}</ows:Identifier><ScaleDenominator>{scale}</ScaleDenominator>\
-             <TopLeftCorner>{} {HALF_WORLD_M}</TopLeftCorner><TileWidth>{TILE_SIZE}</TileWidth><TileHeight>{TILE_SIZE}</TileHeight>\
-             <MatrixWidth>{n}</MatrixWidth><MatrixHeight>{n}</MatrixHeight></TileMatrix>",
-            -HALF_WORLD_M
+             <TopLeftCorner>{west} {HALF_WORLD_M}</TopLeftCorner><TileWidth>{TILE_SIZE}</TileWidth><TileHeight>{TILE_SIZE}</TileHeight>\
+             <MatrixWidth>{n}</MatrixWidth><MatrixHeight>{n}</MatrixHeight></TileMatrix>"
         );
     }
     *xml += "</TileMatrixSet>";
