@@ -77,7 +77,7 @@ fn described(legend: &Legend) -> Value {
         Legend::Classes { entries, unit } => {
             let classes: Vec<Value> = entries
                 .iter()
-                .map(|e| json!({ "value": number(e.value), "label": e.label, "color": hex(e.color), "rgba": e.color }))
+                .map(|e| json!({ "value": whole(e.value), "label": e.label, "color": hex(e.color), "rgba": e.color }))
                 .collect();
             json!({ "type": "categories", "unit": unit, "categories": classes })
         }
@@ -92,6 +92,11 @@ fn described(legend: &Legend) -> Value {
             json!({ "type": "ramp", "unit": unit, "range": [number(*low), number(*high)], "colors": steps })
         }
     }
+}
+
+/// A class as the whole number it mostly is.
+fn whole(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 1e15 { json!(value as i64) } else { number(value) }
 }
 
 fn hex([r, g, b, a]: [u8; 4]) -> String {

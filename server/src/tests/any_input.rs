@@ -1,5 +1,7 @@
 //! Whatever bytes a client sends, it is never the server's fault.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use proptest::prelude::*;
@@ -7,7 +9,7 @@ use shared::dataset::{DataType, Validity};
 
 use super::scene::{Cog, Scene};
 
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 24] = [
     "/datasets",
     "/metadata/a/1",
     "/colormap",
@@ -16,8 +18,24 @@ const ROUTES: [&str; 8] = [
     "/rgb/a/9/256/176.png",
     "/collections/default/keys",
     "/rgb/a/preview.png",
+    "/singleband/*/1/9/256/176.png",
+    "/singleband/*/*/preview.webp",
+    "/singleband/a/1/crop.tif",
+    "/singleband/a/1/9/256/176@2x.jpg",
+    "/singleband/a/1/10/512/352.npy",
+    "/singleband/a/1/tilejson.json",
+    "/compute/a/10/512/352.png",
+    "/compute/*/crop.npy",
+    "/compute/a/tilejson.json",
+    "/point/a/1",
+    "/point/*/*",
+    "/statistics/a/1",
+    "/legend/a/1.svg",
+    "/legend/a/1.png",
+    "/wmts",
+    "/keys/band",
 ];
-const PARAMETERS: [&str; 20] = [
+const PARAMETERS: [&str; 50] = [
     "limit",
     "page",
     "order_by",
@@ -38,7 +56,46 @@ const PARAMETERS: [&str; 20] = [
     "g_range",
     "b_range",
     "v",
+    "expression",
+    "v1",
+    "v2",
+    "v5",
+    "v1.band",
+    "r.name",
+    "method",
+    "bbox",
+    "width",
+    "height",
+    "lon",
+    "lat",
+    "total",
+    "after",
+    "prefix",
+    "match.name",
+    "from.band",
+    "to.band",
+    "REQUEST",
+    "SERVICE",
+    "LAYER",
+    "FORMAT",
+    "TileMatrixSet",
+    "TILEMATRIX",
+    "TILEROW",
+    "TILECOL",
+    "style",
+    "snapshot",
+    "zz",
+    "zz.zz",
 ];
+
+/// CPU time that a request may cost which is refused.
+const REFUSAL_CPU_MAX: Duration = Duration::from_millis(50);
+
+/// CPU time this thread has used.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
 
 /// Texts near what parameters take, and any bytes.
 fn value() -> impl Strategy<Value = Vec<u8>> {
@@ -69,6 +126,26 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
         "[[[[[[",
         "1",
         "2",
+        "v1/v2",
+        "((((v1",
+        "v1**v1**v1**v1",
+        "sin(v1)%0",
+        "where(v1>1,v2&1,~v1)",
+        "v1*9223372036854775807*9223372036854775807",
+        "-180,-90,180,90",
+        "170,-10,-170,10",
+        "0,48,1,49",
+        "1e-320,0,1e-319,1",
+        "0.5",
+        "nan",
+        "inf",
+        "000161000131",
+        "*[a-",
+        "max",
+        "GetTile",
+        "a/1",
+        "image/png",
+        "WebMercatorQuad",
     ]);
     prop_oneof![near.prop_map(|text| text.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 0..24)]
 }
@@ -93,20 +170,55 @@ fn no_parameter_is_the_servers_fault() {
         let encode =
             |bytes: &[u8]| percent_encoding::percent_encode(bytes, percent_encoding::NON_ALPHANUMERIC).to_string();
         let mut url = format!("{route}?");
+        if route.starts_with("/compute") {
+            url += "v1=1&expression=v1&stretch_range=[0,1]&";
+        }
         if route.starts_with("/rgb") {
             url += "r=1&g=2&b=1&";
         }
         for (name, value) in &query {
             url += &[name, "=", &encode(value), "&"].concat();
         }
+        let before = cpu();
         let status = runtime.block_on(async { served.get(&url).await.status() });
+        let spent = cpu() - before;
         prop_assert!(!status.is_server_error(), "{url}: {status}");
+        prop_assert!(!status.is_client_error() || spent < REFUSAL_CPU_MAX, "{url}: {status} after {spent:?}");
+        Ok(())
+    });
+    outcome.unwrap();
+    let geojson = prop_oneof![
+        Just(r#"{"type":"Polygon","coordinates":[[[0,48],[1,48],[1,49],[0,48]]]}"#.to_owned()),
+        Just(
+            r#"{"type":"Feature","geometry":{"type":"MultiPolygon","coordinates":[[[[-500,0],[500,0],[0,90]]]]}}"#
+                .to_owned()
+        ),
+        Just(r#"{"type":"FeatureCollection","features":[{"geometry":null},1]}"#.to_owned()),
+        Just(r#"{"type":"Polygon","coordinates":[[[1e308,0],[0,1e308]]]}"#.to_owned()),
+        Just(r#"{"type":"Polygon","coordinates":[[],[[0,0]],[[0.1,48.1],[0.1,48.1],[0.1,48.1]]]}"#.to_owned()),
+        ".{0,40}".prop_map(|text| text),
+    ];
+    let outcome = runner.run(&geojson, |body| {
+        let post = Request::post("/statistics/a/1").body(Body::from(body.clone())).unwrap();
+        let status = runtime.block_on(async { served.send(post).await.status() });
+        prop_assert!(!status.is_server_error(), "{body}: {status}");
         Ok(())
     });
     outcome.unwrap();
     let outcome = runner.run(&prop::collection::vec(any::<u8>(), 0..64), |bytes| {
         let encoded = percent_encoding::percent_encode(&bytes, percent_encoding::NON_ALPHANUMERIC).to_string();
-        for route in ["/metadata/", "/singleband/", "/rgb/", "/collections/", "/colormaps/", "/"] {
+        for route in [
+            "/metadata/",
+            "/singleband/",
+            "/rgb/",
+            "/compute/",
+            "/point/",
+            "/legend/",
+            "/keys/",
+            "/collections/",
+            "/colormaps/",
+            "/",
+        ] {
             let status = runtime.block_on(async { served.get(&format!("{route}{encoded}/1/1/1.png")).await.status() });
             prop_assert!(!status.is_server_error(), "{route}{encoded}: {status}");
         }

@@ -2,7 +2,10 @@
 
 mod answers;
 mod any_input;
+mod layers;
+mod mosaics;
 mod pictures;
 mod plan_hashes;
 mod reloads;
 mod scene;
+mod values;

@@ -159,7 +159,11 @@ impl Tally {
 
     /// Valid pixels in percent of those inside.
     pub(crate) fn valid_percent(&self) -> f64 {
-        if self.weight_all > 0.0 { 100.0 * self.weight / self.weight_all } else { 0.0 }
+        if self.count == self.pixels && self.pixels > 0 {
+            // Sums of weights are not quite equal, however equal what they are sums of.
+            return 100.0;
+        }
+        if self.weight_all > 0.0 { (100.0 * self.weight / self.weight_all).min(100.0) } else { 0.0 }
     }
 
     /// The statistics; None without a valid pixel.
