@@ -2,6 +2,8 @@
 //!
 //! `run` is a whole server; `router` is its HTTP half, for tests. A request goes `routes` → `state` (one snapshot) → `tile`.
 
+#[doc(hidden)]
+pub mod bench;
 mod cache;
 mod error;
 mod geojson;

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails, and one that is skipped says so"
 )]
 
+mod a_deployment_is_what_its_settings_say;
 mod a_dropped_raster_is_soon_a_tile;
 mod a_raster_across_the_antimeridian_shows_on_both_sides;
 mod a_store_has_one_ingestor;

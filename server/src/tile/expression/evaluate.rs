@@ -229,7 +229,8 @@ impl Chunk<'_> {
     fn bitwise(&self, node: &Node, of: impl Fn(i64, i64) -> i64) -> Lanes {
         let a = self.lanes(&node.args[0]);
         let b = node.args.get(1).map_or(Lanes { values: Values::OneLong(0), valid: None }, |arg| self.lanes(arg));
-        let (x, y) = (a.values.saturated(self.len), b.values.saturated(self.len));
+        let wide = node.args.iter().any(|arg| arg.kind.is_long());
+        let (x, y) = (a.values.saturated(self.len, wide), b.values.saturated(self.len, wide));
         let valid = united(united(a.valid, x.1), united(b.valid, y.1));
         let done = x.0.iter().zip(&y.0).map(|(x, y)| of(*x, *y));
         let values = if node.kind.is_long() {
@@ -345,8 +346,11 @@ impl Values {
         }
     }
 
-    /// As 64-bit integers, and where they were some.
-    fn saturated(&self, len: usize) -> (Vec<i64>, Valid) {
+    /// As 64-bit integers, and where they were some: all of them unless they may be wide.
+    fn saturated(&self, len: usize, wide: bool) -> (Vec<i64>, Valid) {
+        if let (Self::Floats(floats), false) = (self, wide) {
+            return (floats.iter().map(|v| *v as i64).collect(), None);
+        }
         if let Some(longs) = self.longs(len) {
             return (longs, None);
         }
