@@ -1,5 +1,4 @@
 //! What band maths costs: NDVI of two bands, 256² pixels. `cargo bench -p server`.
-#![expect(missing_docs, reason = "criterion's macro makes a function without")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 
