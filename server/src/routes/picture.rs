@@ -32,6 +32,8 @@ pub(super) const TRUNCATED_HEADER: HeaderName = HeaderName::from_static("x-kiln-
 pub(super) const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
 /// `Cache-Control` of a URL that names its layer's version.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// COGs of a store that is not local that are read at once for one picture.
+const COGS_READ_AT_ONCE: usize = 16;
 /// Bytes a cached picture costs beside its own.
 const CACHE_ENTRY_BYTES: usize = 256;
 
@@ -229,19 +231,19 @@ pub(super) async fn with_blocks<T: Send + 'static>(
 }
 
 async fn read_all(state: &AppState, scenes: &[ScenePlan]) -> Result<Vec<Vec<RawBlocks>>, CogError> {
+    let mut raw: Vec<Vec<RawBlocks>> = scenes.iter().map(|scene| vec![RawBlocks::new(); scene.sources.len()]).collect();
+    let places = scenes.iter().enumerate().flat_map(|(i, scene)| (0..scene.sources.len()).map(move |j| (i, j)));
+    let mut waiting = places.collect::<Vec<_>>().into_iter();
     let mut reads = tokio::task::JoinSet::new();
-    let mut raw: Vec<Vec<RawBlocks>> = Vec::with_capacity(scenes.len());
-    for (i, scene) in scenes.iter().enumerate() {
-        raw.push(vec![RawBlocks::new(); scene.sources.len()]);
-        for (j, source) in scene.sources.iter().enumerate() {
-            let (state, source) = (state.clone(), source.clone());
+    loop {
+        while reads.len() < COGS_READ_AT_ONCE {
+            let Some((i, j)) = waiting.next() else { break };
+            let (state, source) = (state.clone(), scenes[i].sources[j].clone());
             reads.spawn(async move { (i, j, state.cogs.read(&source).await) });
         }
-    }
-    while let Some(done) = reads.join_next().await {
+        let Some(done) = reads.join_next().await else { return Ok(raw) };
         let (i, j, blocks) =
             done.map_err(|error| CogError::File { path: "a read".to_owned(), source: std::io::Error::other(error) })?;
         raw[i][j] = blocks?;
     }
-    Ok(raw)
 }

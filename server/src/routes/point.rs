@@ -20,6 +20,9 @@ use crate::tile::render::decode_all;
 /// Datasets asked unless said otherwise.
 const LIMIT: usize = 100;
 
+/// Blocks that are held at once.
+const BLOCKS_AT_ONCE: usize = 64;
+
 /// Values at a longitude and latitude.
 pub(super) async fn show(ask: Ask) -> Result<Response, ApiError> {
     let pattern = ask.pattern(ask.segments.len())?;
@@ -46,7 +49,10 @@ pub(super) async fn show(ask: Ask) -> Result<Response, ApiError> {
         }
         datasets
     };
-    let values = values(&ask, &datasets, lon, lat).await?;
+    let mut values = Vec::with_capacity(datasets.len());
+    for some in datasets.chunks(BLOCKS_AT_ONCE) {
+        values.extend(self::values(&ask, some, lon, lat).await?);
+    }
     let results: Vec<Value> = datasets
         .iter()
         .zip(values)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shared::bbox::Bbox;
 use shared::catalog::query::{DatasetFilter, DatasetQuery};
 use shared::dataset::Dataset;
-use shared::grid::from_mercator;
+use shared::grid::{TILE_SIZE, from_mercator};
 use shared::metadata::BandStatistics;
 
 use super::ask::Ask;
@@ -45,6 +45,8 @@ pub(crate) struct Summary {
     pub(crate) bounds: Option<Bbox>,
     pub(crate) minzoom: u8,
     pub(crate) maxzoom: u8,
+    /// Degrees that the coarsest pixel of any of them is wide: so far beyond its hull a dataset may show.
+    pub(crate) reach: f64,
     /// For each channel the topmost dataset, and the statistics of all together.
     pub(crate) channels: Vec<(Arc<Dataset>, Option<BandStatistics>)>,
 }
@@ -129,6 +131,7 @@ impl Subject {
             Place::OffGrid | Place::Point { .. } => (place, None),
         };
         let Some(bbox) = bbox else { return Ok((Place::OffGrid, Vec::new(), false)) };
+        let bbox = grown(&bbox, mosaic.summary.reach);
         let (scenes, truncated) = mosaic.scenes(ask, bbox).await?;
         Ok((place, scenes, truncated))
     }
@@ -203,7 +206,9 @@ impl Mosaic {
         }
         let (minzoom, maxzoom) = pooled::zooms(all.iter().map(|dataset| &**dataset));
         let bounds = pooled::bounds(all.iter().map(|dataset| dataset.metadata.bounds));
-        Ok(Summary { bounds, minzoom, maxzoom, channels })
+        let coarsest = all.iter().map(|dataset| dataset.cog.placement.maxzoom).min().unwrap_or(0);
+        let reach = 360.0 / TILE_SIZE as f64 / (1u64 << coarsest) as f64;
+        Ok(Summary { bounds, minzoom, maxzoom, reach, channels })
     }
 
     /// The scenes that meet a box, from the bottom to the top, and whether there were more.
@@ -270,8 +275,14 @@ impl Mosaic {
     }
 }
 
+/// The box, larger by some degrees on each side.
+fn grown(bbox: &Bbox, degrees: f64) -> Bbox {
+    let (west, east) = (bbox.west - degrees, bbox.east_unwrapped() + degrees);
+    Bbox::from_unwrapped(west, (bbox.south - degrees).max(-90.0), east, (bbox.north + degrees).min(90.0))
+}
+
 impl Summary {
     fn nothing() -> Self {
-        Self { bounds: None, minzoom: 0, maxzoom: 0, channels: Vec::new() }
+        Self { bounds: None, minzoom: 0, maxzoom: 0, reach: 0.0, channels: Vec::new() }
     }
 }

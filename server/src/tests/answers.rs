@@ -139,6 +139,13 @@ async fn what_is_wrong_is_said() {
         let message = answer["message"].as_str().unwrap();
         assert!(found.as_u16() == status && message.contains(word), "{url}: {found} {message}");
     }
+    let many = format!("{{\"keys\":[{}]}}", vec!["[\"a\",\"1\"]"; 101].join(","));
+    let response = served.send(Request::post("/metadata").body(Body::from(many)).unwrap()).await;
+    let (status, text) = (response.status(), String::from_utf8(body(response).await).unwrap());
+    assert!(status == StatusCode::BAD_REQUEST && text.contains("100 are the most"), "{status} {text}");
+    let long = format!("/compute/a/1/1/1.png?v1=1&stretch_range=[0,1]&expression=v1{}", "%2B1".repeat(1024));
+    let (status, answer) = served.json(&long).await;
+    assert!(status == StatusCode::BAD_REQUEST && answer["message"].as_str().unwrap().contains("2048"), "{answer}");
     let (status, _) = served.json(&format!("/keys?{}", "a".repeat(17_000))).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, _) = served.json(&format!("/keys?{}", "%22".repeat(16_000))).await;

@@ -2,7 +2,7 @@
 
 use shared::bbox::Bbox;
 
-/// Degrees by which both may miss each other: more than the kernels reach at any zoom that is looked at.
+/// Degrees by which both may miss each other: what sums of degrees lose.
 const SLACK: f64 = 1e-9;
 
 /// Whether a closed convex ring (unwrapped: it may lie beyond ±180) and a box have a point in common. An empty ring meets nothing.
