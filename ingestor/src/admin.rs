@@ -39,8 +39,11 @@ pub fn more(pipeline: &Arc<Pipeline>) -> server::More {
 pub async fn serve(listener: TcpListener, more: server::More, shutdown: CancellationToken) {
     let metrics = Arc::clone(&more.metrics);
     let text = async move || {
+        // It looks at disks.
+        let metrics = Arc::clone(&metrics);
+        let text = tokio::task::spawn_blocking(move || metrics()).await.unwrap_or_default();
         let content_type = HeaderValue::from_static(METRICS_TYPE);
-        ([(header::CONTENT_TYPE, content_type)], metrics()).into_response()
+        ([(header::CONTENT_TYPE, content_type)], text).into_response()
     };
     let nothing = async || {
         (StatusCode::NOT_FOUND, Json(json!({ "message": "here are /health, /ready, /metrics, /jobs and /rejected" })))

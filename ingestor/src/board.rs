@@ -1,7 +1,7 @@
 //! What ingesting is doing now, for the admin routes: jobs at work, counts, ages.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use crate::queue::InputKey;
+
+/// Commits remembered until they are published.
+const UNPUBLISHED_MAX: usize = 10_000;
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,12 +59,13 @@ pub struct JobNow {
 }
 
 /// What waits.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Waiting {
     pending: usize,
     oldest: Option<Instant>,
     reconciled: Option<Instant>,
-    unpublished: Option<Instant>,
+    /// Commits that are in no snapshot yet, and when they were won.
+    unpublished: VecDeque<(u64, Instant)>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -86,8 +90,6 @@ type Seconds = Counter<f64, AtomicU64>;
 pub struct Board {
     jobs: Mutex<BTreeMap<InputKey, JobNow>>,
     waiting: Mutex<Waiting>,
-    committed: AtomicU64,
-    published: AtomicU64,
     outcomes: Family<OutcomeLabels, Counter>,
     rejections: Family<ReasonLabels, Counter>,
     stages: Family<StageLabels, Seconds>,
@@ -122,16 +124,16 @@ impl Board {
 
     /// A commit was won.
     pub fn committed(&self, n: u64) {
-        self.committed.fetch_max(n, Ordering::Relaxed);
-        lock(&self.waiting).unpublished.get_or_insert_with(Instant::now);
+        let unpublished = &mut lock(&self.waiting).unpublished;
+        // The first of them is what the lag counts from.
+        if unpublished.len() < UNPUBLISHED_MAX {
+            unpublished.push_back((n, Instant::now()));
+        }
     }
 
     /// A snapshot was published.
     pub fn published(&self, n: u64) {
-        self.published.fetch_max(n, Ordering::Relaxed);
-        if n >= self.committed.load(Ordering::Relaxed) {
-            lock(&self.waiting).unpublished = None;
-        }
+        lock(&self.waiting).unpublished.retain(|(committed, _)| *committed > n);
     }
 
     /// An input was decided.
@@ -161,7 +163,7 @@ impl Board {
 
     /// All of it as OpenMetrics text. `bytes` are those of scratch, and those free in the store, if that is known.
     pub fn text(&self, (scratch, free): (u64, Option<u64>)) -> String {
-        let waiting = *lock(&self.waiting);
+        let waiting = lock(&self.waiting).clone();
         let age = |since: Option<Instant>| since.map_or(0.0, |since| since.elapsed().as_secs_f64());
         let converting = lock(&self.jobs).values().filter(|job| job.stage == Stage::Convert).count();
         let mut registry = Registry::with_prefix("kiln_ingest");
@@ -178,7 +180,11 @@ impl Board {
         number("oldest_pending_age_seconds", "Since the first of them could have begun", age(waiting.oldest));
         number("converting", "Conversions at work", converting as f64);
         number("reconcile_age_seconds", "Since a source was last compared with the catalogue", age(waiting.reconciled));
-        number("publish_lag_seconds", "Since the first commit that is in no snapshot yet", age(waiting.unpublished));
+        number(
+            "publish_lag_seconds",
+            "Since the first commit that is in no snapshot yet",
+            age(waiting.unpublished.front().map(|(_, at)| *at)),
+        );
         number("scratch_bytes", "In scratch", scratch as f64);
         if let Some(free) = free {
             number("store_free_bytes", "Free where the store lies", free as f64);

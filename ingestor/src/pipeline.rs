@@ -328,6 +328,7 @@ impl Pipeline {
             key_values: work.template.values.clone(),
             variable_key: work.template.variable_key,
             band_prefix: None,
+            colormaps: work.source.collection.colormaps.keys().cloned().collect(),
             rules: work.source.rules.clone(),
             input: work.seen.path.clone(),
             version: work.seen.version.clone(),

@@ -145,7 +145,7 @@ fn server_settings(options: &mut Options) -> server::Settings {
     let number =
         |value: Option<u64>, default: usize| value.map_or(default, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let mut limits = default.limits.clone();
-    if let Some(n) = options.take_within("tile_size_max", 1..=8192) {
+    if let Some(n) = options.take_within("tile_size_max", 1..=2048) {
         limits.tile_size_max = n as u32;
     }
     limits.datasets_max = number(options.take_within("datasets_max", 1..=10_000_000), limits.datasets_max);

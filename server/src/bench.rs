@@ -17,7 +17,7 @@ pub fn expression(text: &str, side: usize) -> impl Fn() + use<> {
     let (v1, v2) = (band(7919), band(104_729));
     let parsed = Parsed::parse(text).expect("an expression");
     let kinds = vec![OperandKind::Int(0, 65_535); parsed.operands().len()];
-    let expression = parsed.check(&kinds, pixels).expect("an expression of two bands");
+    let expression = parsed.check(&kinds).expect("an expression of two bands");
     move || {
         let of =
             |samples| Band { samples: SamplesOf::Block(samples), stride: 1, sample: 0, valid: None, nodata: Some(0.0) };

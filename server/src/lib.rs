@@ -34,7 +34,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use limits::Limits;
-pub use links::TrustedProxy;
+pub use links::{TrustedProxy, segment as path_segment};
 pub use listen::listen;
 use routes::router;
 use state::AppState;

@@ -27,8 +27,8 @@ pub(crate) const MOSAIC_SUMMARY_MAX: usize = 1000;
 pub(crate) const SUMMARIES_CACHE_MAX: usize = 256;
 /// Datasets in one answer of `/point`.
 pub(crate) const POINTS_MAX: usize = 1000;
-/// Pixels that the polygons of one `POST /statistics` may cover: at the finest zoom if they are fewer, else further out.
-pub(crate) const STATISTICS_PIXELS_MAX: u64 = 1 << 24;
+/// Blocks that the polygons of one `POST /statistics` may touch: at the finest zoom if they are fewer, else further out.
+pub(crate) const STATISTICS_BLOCKS_MAX: u64 = 1024;
 /// Layers in one WMTS capabilities document.
 pub(crate) const WMTS_LAYERS_MAX: usize = 1000;
 /// Characters of a glob, and stars in it.

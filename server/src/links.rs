@@ -60,7 +60,8 @@ impl Links {
             return Self { base: url.trim_end_matches('/').to_owned() };
         }
         let header = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?.split(',').next()?.trim();
+            // Proxies add to what there is: what the nearest one says comes last.
+            let value = headers.get_all(name).iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
             (!value.is_empty() && value.len() <= FORWARDED_BYTES_MAX).then_some(value)
         };
         let said = |name: &str| header(name).filter(|_| trusted);
@@ -81,7 +82,7 @@ impl Links {
 }
 
 /// A key value as one segment of a path. A lone `*` would mean any value, `.` and `..` other places.
-pub(crate) fn segment(value: &str) -> String {
+pub fn segment(value: &str) -> String {
     match value {
         "." => "%2E".to_owned(),
         ".." => "%2E%2E".to_owned(),
@@ -107,7 +108,7 @@ mod tests {
         let said = headers(&[
             ("host", "tiles.internal:5000"),
             ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "maps.example.org, other"),
+            ("x-forwarded-host", "evil.example, maps.example.org"),
             ("x-forwarded-prefix", "/kiln/"),
         ]);
         assert_eq!(Links::of(&said, None, "/m", false).to("keys"), "http://tiles.internal:5000/m/keys");

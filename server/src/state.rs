@@ -68,13 +68,15 @@ pub(crate) struct Snapshot {
     pub(crate) manifest: Manifest,
     datasets: Mutex<Lru<DatasetName, Arc<Dataset>>>,
     summaries: Mutex<Lru<String, Arc<Summary>>>,
+    pub(crate) summaries_under_way: Flights<String, Result<Arc<Summary>, ApiError>>,
 }
 
 impl Snapshot {
     /// A snapshot that nothing was looked up in yet.
     pub(crate) fn new(catalog: Catalog, manifest: Manifest) -> Self {
         let (datasets, summaries) = (Lru::new(DATASETS_CACHE_BYTES), Lru::new(SUMMARIES_CACHE_MAX));
-        Self { catalog, manifest, datasets: Mutex::new(datasets), summaries: Mutex::new(summaries) }
+        let (datasets, summaries) = (Mutex::new(datasets), Mutex::new(summaries));
+        Self { catalog, manifest, datasets, summaries, summaries_under_way: Flights::new() }
     }
 
     /// What is known of a mosaic.
@@ -100,16 +102,22 @@ impl Snapshot {
         }
         let (snapshot, (collection, keys)) = (Arc::clone(self), name.clone());
         let found = state.pool.run(move || snapshot.catalog.dataset(&collection, &keys)).await?;
-        let found = found.map_err(|error| state.catalog_failed(&error))?.map(Arc::new);
-        if let Some(dataset) = &found {
-            let metadata = &dataset.metadata;
-            let lists =
-                metadata.convex_hull.len() * 16 + metadata.color_table.len() * 16 + metadata.categories.len() * 64;
-            let cost = DATASET_BYTES + lists + dataset.cog.levels.len() * 64;
-            let mut datasets = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
-            datasets.put(name, Arc::clone(dataset), cost);
-        }
-        Ok(found)
+        let found = found.map_err(|error| state.catalog_failed(&error))?;
+        Ok(found.map(|dataset| self.keep(&name.0, dataset)))
+    }
+
+    /// Remembers a dataset that was looked up.
+    pub(crate) fn keep(&self, collection: &str, dataset: Dataset) -> Arc<Dataset> {
+        let metadata = &dataset.metadata;
+        let lists = metadata.convex_hull.len() * 16 + metadata.color_table.len() * 16 + metadata.categories.len() * 64;
+        let texts = |value: Result<String, serde_json::Error>| value.map_or(0, |text| text.len() * 2);
+        let free = if metadata.user.is_empty() { 0 } else { texts(serde_json::to_string(&metadata.user)) };
+        let style = metadata.style.as_ref().map_or(0, |style| texts(serde_json::to_string(style)));
+        let cost = DATASET_BYTES + lists + free + style + dataset.cog.levels.len() * 64;
+        let name = (collection.to_owned(), dataset.keys.clone());
+        let dataset = Arc::new(dataset);
+        self.datasets.lock().unwrap_or_else(PoisonError::into_inner).put(name, Arc::clone(&dataset), cost);
+        dataset
     }
 }
 

@@ -64,6 +64,7 @@ fn convert(args: &ConvertArgs) -> Result<(Vec<ConvertedCog>, Vec<String>), Strin
         key_values: vec![Some(name_of(&file)), None],
         variable_key: None,
         band_prefix: None,
+        colormaps: Vec::new(),
         rules: RasterRules {
             base: RasterSettings { crs: args.crs.clone(), ..RasterSettings::default() },
             rules: Vec::new(),

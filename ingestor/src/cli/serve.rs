@@ -152,6 +152,10 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let published = Arc::new(Notify::new());
     let server_settings = settings.server.clone();
     let store_name = settings.store.clone();
+    let base = server_settings.public_url.clone().map_or_else(
+        || format!("http://{address}{}", server_settings.base_path),
+        |url| url.trim_end_matches('/').to_owned(),
+    );
     let opened = tokio::select! {
         opened = Ingest::open(settings, Arc::clone(&published)) => opened,
         () = shutdown.cancelled() => return Ok(()),
@@ -179,7 +183,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
         tokio::spawn(async move {
             let (ingest, plan) = ingest?;
             say(&announce(&ingest, plan));
-            tokio::spawn(super::urls::print_when_ready(store, published, address, shutdown.clone()));
+            tokio::spawn(super::urls::print_when_ready(store, published, base, shutdown.clone()));
             ingest.run(Progress::new(plan.inputs, bar), shutdown).await
         })
     };

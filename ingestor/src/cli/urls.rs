@@ -1,11 +1,9 @@
 //! The URLs `kiln serve` prints: a picture, a tile template, with a 2–98 % stretch for data that is not 8-bit.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared::catalog::query::DatasetQuery;
 use shared::catalog::reader::Catalog;
 use shared::dataset::{DataType, Dataset};
@@ -21,20 +19,17 @@ use super::say;
 const SHOWN_MAX: usize = 3;
 /// How often to look for a first dataset, should a hint be missed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What stays as it is in a path segment.
-const SEGMENT: AsciiSet =
-    NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':').remove(b'+');
 
 /// Prints URLs once the first raster is published.
 pub(super) async fn print_when_ready(
     store: ReadStore,
     published: Arc<Notify>,
-    address: SocketAddr,
+    base: String,
     shutdown: CancellationToken,
 ) {
     let cache = std::env::temp_dir().join(format!("kiln-urls-{}", std::process::id()));
     loop {
-        if let Some(lines) = first_urls(&store, &cache, address).await {
+        if let Some(lines) = first_urls(&store, &cache, &base).await {
             for line in &lines {
                 say(line);
             }
@@ -49,19 +44,22 @@ pub(super) async fn print_when_ready(
     let _ = tokio::fs::remove_dir_all(&cache).await;
 }
 
-async fn first_urls(store: &ReadStore, cache: &std::path::Path, address: SocketAddr) -> Option<Vec<String>> {
+async fn first_urls(store: &ReadStore, cache: &std::path::Path, base: &str) -> Option<Vec<String>> {
     let n = snapshot::latest_hint(store).await.ok()??;
     let manifest = snapshot::manifest(store, n).await.ok()?;
     let file = snapshot::fetch(store, &manifest, cache).await.ok()?;
+    let base = base.to_owned();
     let found = tokio::task::spawn_blocking(move || {
         let catalog = Catalog::open(&file).ok()?;
         let mut lines = Vec::new();
         for summary in catalog.collections() {
             let name = &summary.collection.name;
+            let default = catalog.default_collection().is_some_and(|default| default.collection.name == *name);
+            let base = if default { base.clone() } else { format!("{base}/collections/{name}") };
             let query = DatasetQuery { limit: SHOWN_MAX, ..DatasetQuery::default() };
             for keys in catalog.dataset_keys(name, &query).ok()? {
                 if let Ok(Some(dataset)) = catalog.dataset(name, &keys) {
-                    lines.extend(urls(address, &dataset));
+                    lines.extend(urls(&base, &dataset));
                 }
             }
         }
@@ -70,10 +68,10 @@ async fn first_urls(store: &ReadStore, cache: &std::path::Path, address: SocketA
     found.await.ok()?.filter(|lines| !lines.is_empty())
 }
 
-fn urls(address: SocketAddr, dataset: &Dataset) -> Vec<String> {
-    let mut base = format!("http://{address}/singleband");
+fn urls(base: &str, dataset: &Dataset) -> Vec<String> {
+    let mut base = format!("{base}/singleband");
     for value in &dataset.keys {
-        let _ = write!(base, "/{}", utf8_percent_encode(value, &SEGMENT));
+        let _ = write!(base, "/{}", server::path_segment(value));
     }
     let query = stretch(dataset);
     let center = center_tile(dataset);

@@ -161,7 +161,7 @@ fn band_times(dataset: &Dataset, numbers: &[usize], described: &[String]) -> Opt
         sorted.dedup();
         sorted.len() == values.len() && !values.iter().any(String::is_empty)
     };
-    if numbers.len() > 1 && all_differ(described) {
+    if all_differ(described) {
         return None;
     }
     let times: Option<Vec<String>> = numbers.iter().map(|number| time_of_band(dataset, *number)).collect();

@@ -25,7 +25,8 @@ pub(super) struct Beside {
 
 impl Beside {
     /// Reads the file of a staged raster; without one, nothing is said.
-    pub(super) fn of(raster: &Path) -> Result<Self, Fault> {
+    /// `own` are the collection's color maps.
+    pub(super) fn of(raster: &Path, own: &[String]) -> Result<Self, Fault> {
         let mut name = raster.file_name().unwrap_or_default().to_owned();
         name.push(SUFFIX);
         let file = raster.with_file_name(&name);
@@ -56,7 +57,7 @@ impl Beside {
             style
                 .colormap
                 .iter()
-                .filter(|name| !server::is_colormap(name))
+                .filter(|name| !server::is_colormap(name) && !own.contains(name))
                 .map(|name| format!("there is no colormap {name:?}; GET /colormaps lists them")),
         );
         if faults.is_empty() { Ok(Self { style: Some(style), user }) } else { Err(wrong(&faults.join("; "))) }
@@ -95,7 +96,7 @@ mod tests {
     fn of(text: &str) -> Result<Beside, String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("x.tif.kiln.toml"), text).unwrap();
-        Beside::of(&dir.path().join("x.tif")).map_err(|fault| fault.to_string())
+        Beside::of(&dir.path().join("x.tif"), &["ours".to_owned()]).map_err(|fault| fault.to_string())
     }
 
     #[test]
@@ -105,7 +106,8 @@ mod tests {
         assert_eq!((style.unit.as_deref(), style.categories.len()), (Some("m"), 1));
         assert_eq!(Value::Object(found.user), serde_json::json!({"day": "2026-01-02", "n": [1, 2.5]}));
         assert_eq!(of("[metadata]\na = 1").unwrap().style, None);
-        assert_eq!(Beside::of(Path::new("/nowhere/x.tif")).unwrap(), Beside::default());
+        assert!(of("colormap = \"ours\"").is_ok());
+        assert_eq!(Beside::of(Path::new("/nowhere/x.tif"), &[]).unwrap(), Beside::default());
     }
 
     #[test]

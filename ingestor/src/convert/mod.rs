@@ -82,6 +82,9 @@ pub struct ConvertJob {
     pub version: String,
     /// For the records.
     pub source_time_ms: i64,
+    /// Names of the collection's own color maps.
+    #[serde(default)]
+    pub colormaps: Vec<String>,
     /// GDAL drivers that may open the file.
     pub drivers: Vec<String>,
     /// Threads this job may use.
@@ -154,7 +157,7 @@ pub struct ConvertedCog {
 pub fn convert(job: &ConvertJob, progress: &(dyn Fn(f64) + Sync)) -> ConvertAnswer {
     let id = job.id;
     let mut notes = Vec::new();
-    let converted = beside::Beside::of(&job.file).and_then(|beside| {
+    let converted = beside::Beside::of(&job.file, &job.colormaps).and_then(|beside| {
         let mut cogs = convert_raster(job, &mut notes, progress)?;
         beside.put_into(&mut cogs);
         Ok(cogs)

@@ -36,6 +36,10 @@ pub(super) struct Carried {
 
 /// Takes the file over if it is a COG with our profile, whole, and no setting asks for other pixels. None: convert it as any other raster.
 pub(super) fn take_over(job: &ConvertJob, progress: &(dyn Fn(f64) + Sync)) -> Result<Option<ConvertedCog>, Fault> {
+    // What it would be called as a variable, it does not say.
+    if job.variable_key.is_some() {
+        return Ok(None);
+    }
     let Ok((layout, its_profile, records)) = cog::open(&job.file) else { return Ok(None) };
     if its_profile != profile() || changes_pixels(&base_settings(job)) {
         return Ok(None);

@@ -73,6 +73,7 @@ fn job(file: &Path, out: &TempDir) -> ConvertJob {
         key_values: vec![Some("in".to_owned()), None],
         variable_key: None,
         band_prefix: None,
+        colormaps: Vec::new(),
         rules: RasterRules::default(),
         input: "in.tif".to_owned(),
         version: "1".to_owned(),

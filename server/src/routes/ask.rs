@@ -30,6 +30,8 @@ pub(crate) struct Ask {
     pub(crate) segments: Vec<String>,
     /// For each of them whether it is a bare `*`: any value. An encoded one is a value like others.
     pub(crate) wild: Vec<bool>,
+    /// Whether the last of them begins with a bare `*`.
+    pub(crate) bare_star: bool,
     pub(crate) params: Params,
     /// The resource, such as `singleband`.
     pub(crate) resource: String,
@@ -77,13 +79,16 @@ impl FromRequestParts<AppState> for Ask {
         let resource = resource.map(decode).unwrap_or_default();
         let links = state.links(&parts.headers, parts.extensions.get::<ConnectInfo<Peer>>().map(|info| info.0));
         let params = Params::parse(parts.uri.query().unwrap_or_default());
-        let (segments, wild) = raw.map(|segment| (decode(segment), segment == "*")).unzip();
+        let raw: Vec<&str> = raw.collect();
+        let bare_star = raw.last().is_some_and(|last| last.starts_with('*'));
+        let (segments, wild) = raw.into_iter().map(|segment| (decode(segment), segment == "*")).unzip();
         Ok(Self {
             state: state.clone(),
             snapshot,
             collection,
             segments,
             wild,
+            bare_star,
             params,
             resource,
             in_collection,

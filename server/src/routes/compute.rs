@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use shared::dataset::{DataType, Dataset};
+use shared::dataset::DataType;
 
 use super::ask::Ask;
 use super::colormaps;
@@ -33,16 +33,10 @@ pub(super) async fn show(ask: Ask, headers: HeaderMap) -> Result<Response, ApiEr
         patterns.push(ask.channel_pattern(&pattern, &name, value)?);
     }
     let subject = Subject::find(&ask, patterns).await?;
-    let side = match target {
-        Target::Picture { place, .. } => {
-            place.resolve(&ask.params, subject.zooms().1, ask.state.settings.limits.tile_size_max)?.1
-        }
-        Target::TileJson => ask.params.size(ask.state.settings.limits.tile_size_max)?,
-    };
     let kinds: Vec<OperandKind> =
-        (0..parsed.operands().len()).map(|i| subject.dataset(i).map_or(OperandKind::Float, |d| kind(d))).collect();
+        (0..parsed.operands().len()).map(|i| subject.common_type(i).map_or(OperandKind::Float, kind)).collect();
     debug_assert!(kinds.len() <= OPERANDS, "operands are v1 to v5");
-    let expression = parsed.check(&kinds, side.pixels()).map_err(|e| fault(&e))?;
+    let expression = parsed.check(&kinds).map_err(|e| fault(&e))?;
     let look = look(&ask, expression, target)?;
     picture::answer(&ask, &ask.params, &headers, &subject, &look, target).await
 }
@@ -70,9 +64,9 @@ fn look(ask: &Ask, expression: Expression, target: Target) -> Result<Look, ApiEr
     Ok(Look { formula: Some(Arc::new(expression)), scales, paint, transform: Vec::new() })
 }
 
-fn kind(dataset: &Dataset) -> OperandKind {
+fn kind(data_type: DataType) -> OperandKind {
     let int = |low: i64, high: u64| OperandKind::Int(low.into(), high.into());
-    match dataset.cog.data_type {
+    match data_type {
         DataType::Uint8 => int(0, u8::MAX.into()),
         DataType::Int8 => int(i8::MIN.into(), i8::MAX as u64),
         DataType::Uint16 => int(0, u16::MAX.into()),

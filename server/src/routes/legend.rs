@@ -23,11 +23,12 @@ const STEPS: usize = 16;
 pub(super) async fn show(mut ask: Ask) -> Result<Response, ApiError> {
     let mut ending = "json";
     if let Some(last) = ask.segments.last_mut() {
+        // Only a bare star is any value, as everywhere.
+        let bare = ask.bare_star;
         let stem = |end| Some((end, last.strip_suffix(end)?.strip_suffix('.')?.to_owned()));
         if let Some((end, stem)) = ["png", "svg", "json"].into_iter().find_map(stem) {
             ending = end;
-            // `*.png` is any value, too.
-            let is_star = stem == "*";
+            let is_star = bare && stem == "*";
             *last = stem;
             if let Some(wild) = ask.wild.last_mut() {
                 *wild |= is_star;
@@ -52,8 +53,8 @@ fn legend(ask: &Ask, subject: &Subject, look: &Look) -> Result<Legend, ApiError>
     let Some(dataset) = subject.dataset(0) else { return Err(ApiError::internal("a legend without a dataset")) };
     let style = style::of(&ask.collection, dataset);
     let unit = style.unit.clone().or_else(|| dataset.metadata.band.unit.clone());
-    if let Coloring::Explicit(map) = coloring(&ask.collection, &style, dataset, &ask.params)? {
-        return Ok(Legend::Classes { entries: entries(&map, &style::classes(&style, dataset)), unit });
+    if let Coloring::Explicit(map) = coloring(&ask.collection, &style, subject, &ask.params)? {
+        return Ok(Legend::Classes { entries: entries(&map, &style::classes(&style, subject)), unit });
     }
     let (low, high) = match look.scales.first() {
         Some(Scale::Stretch { low, high }) => (*low, *high),

@@ -31,6 +31,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::More;
@@ -52,7 +53,11 @@ pub(crate) fn router(state: AppState, more: Option<More>) -> Router {
     let tiles = tiles("")
         .merge(tiles("/collections/{collection}"))
         .method_not_allowed_fallback(async || ApiError::method())
-        .layer(cors(&state.settings.cors_tiles));
+        .layer(cors(&state.settings.cors_tiles))
+        .layer(
+            CompressionLayer::new()
+                .compress_when(DefaultPredicate::new().and(NotForContentType::new("application/x-npy"))),
+        );
     let rest = metadata("")
         .merge(metadata("/collections/{collection}"))
         .route("/", get(health::index))
@@ -96,7 +101,7 @@ fn service(more: Option<&More>) -> Router<AppState> {
     Router::new()
         .route("/health", get(health::alive))
         .route("/ready", get(health::ready))
-        .route("/metrics", get(async move |state| health::metrics(state, more.as_deref())))
+        .route("/metrics", get(async move |state| health::metrics(state, more).await))
 }
 
 fn metadata(at: &str) -> Router<AppState> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use shared::dataset::DataType;
 
 use super::ask::Ask;
 use super::subject::Subject;
@@ -21,7 +22,7 @@ use crate::tile::encode::Format;
 use crate::tile::expression::Expression;
 use crate::tile::place::Size;
 use crate::tile::plan::{Layer, Paint, Plan, Scale, Scene, ScenePlan};
-use crate::tile::render::{RenderError, Times, render};
+use crate::tile::render::{Canvas, RenderError, Times};
 use crate::tile::transform::Operation;
 
 /// Says which snapshot an answer is of.
@@ -34,6 +35,8 @@ pub(super) const TIMING_HEADER: HeaderName = HeaderName::from_static("server-tim
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// COGs of a store that is not local that are read at once for one picture.
 const COGS_READ_AT_ONCE: usize = 16;
+/// Scenes of a mosaic that are fetched before it is looked whether they suffice.
+const SCENES_READ_AT_ONCE: usize = 4;
 /// Bytes a cached picture costs beside its own.
 const CACHE_ENTRY_BYTES: usize = 256;
 
@@ -74,6 +77,7 @@ impl Look {
             transform: self.transform.clone(),
             size,
             format,
+            data_type: if self.formula.is_some() { DataType::Float64 } else { subject.data_type() },
         }
     }
 
@@ -106,6 +110,11 @@ pub(super) async fn answer(
     };
     let (place, size) = place.resolve(params, subject.zooms().1, ask.state.settings.limits.tile_size_max)?;
     let (place, scenes, truncated) = subject.scenes(ask, place).await?;
+    if let Some(formula) = &look.formula {
+        formula
+            .check_cost(size.pixels(), scenes.len())
+            .map_err(|fault| ApiError::bad(format!("expression: {fault}")))?;
+    }
     let current = params.get("v").is_some_and(|v| look.version(subject, size, format) == v);
     let plan = look.layer(scenes, subject, size, format).plan(place).map_err(|error| {
         ask.state.log_once(&error.to_string());
@@ -175,16 +184,57 @@ async fn picture(state: &AppState, plan: Plan) -> Result<Made, ApiError> {
 }
 
 async fn make(state: &AppState, plan: Plan) -> Result<Made, ApiError> {
-    let shared = state.clone();
-    let made = with_blocks(state, &plan.scenes.clone(), move |read| {
-        let mut times = Times::default();
-        let bytes = render(&plan, &mut times, |scene, i| read(scene, i))?;
-        Ok((bytes, times))
-    })
-    .await?;
-    let (bytes, times) = made;
-    shared.metrics.made(&times);
+    let plan = Arc::new(plan);
+    let mut canvas = Canvas::new(Arc::clone(&plan));
+    let made = if state.cogs.is_local() {
+        let shared = state.clone();
+        let work = move || {
+            while !canvas.wanted(1).is_empty() {
+                canvas.lay(|scene| read_local(&shared, scene))?;
+            }
+            Ok::<_, Failure>(canvas.finish()?)
+        };
+        state.pool.run(work).await?
+    } else {
+        // Held until the picture is drawn: what was fetched is in memory as long.
+        let _permit = state.fetches.enter().await?;
+        loop {
+            let wanted = canvas.wanted(SCENES_READ_AT_ONCE);
+            if wanted.is_empty() {
+                break state.pool.run(move || Ok(canvas.finish()?)).await?;
+            }
+            let mut raw = match read_all(state, &plan.scenes[wanted]).await {
+                Ok(raw) => raw,
+                Err(error) => break Err(error.into()),
+            };
+            let laid = state.pool.run(move || {
+                while let Some(raw) = raw.pop() {
+                    canvas.lay(|_| Ok::<_, Failure>(raw))?;
+                }
+                Ok::<_, Failure>(canvas)
+            });
+            canvas = match laid.await? {
+                Ok(canvas) => canvas,
+                Err(error) => break Err(error),
+            };
+        }
+    };
+    let (bytes, times) = made.map_err(|failure| failed(state, failure))?;
+    state.metrics.made(&times);
     Ok(Made { bytes: Bytes::from(bytes), times: Some(times) })
+}
+
+fn read_local(state: &AppState, scene: &ScenePlan) -> Result<Vec<RawBlocks>, Failure> {
+    Ok(scene.sources.iter().map(|source| state.cogs.read_local(source)).collect::<Result<_, _>>()?)
+}
+
+fn failed(state: &AppState, failure: Failure) -> ApiError {
+    state.log_once(&failure.to_string());
+    match failure {
+        // Where the store lies is nobody's business but its operator's.
+        Failure::Cog(CogError::Store(_)) => ApiError::unavailable("the store cannot be read now; the log says more"),
+        other => ApiError::internal(other.to_string()),
+    }
 }
 
 /// What brings the blocks of a scene, each source's in order.
@@ -198,14 +248,7 @@ pub(super) async fn with_blocks<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let done = if state.cogs.is_local() {
         let shared = state.clone();
-        state
-            .pool
-            .run(move || {
-                work(&mut |scene, _| {
-                    Ok(scene.sources.iter().map(|s| shared.cogs.read_local(s)).collect::<Result<_, _>>()?)
-                })
-            })
-            .await?
+        state.pool.run(move || work(&mut |scene, _| read_local(&shared, scene))).await?
     } else {
         // Held until the work is done: what was fetched is in memory as long.
         let _permit = state.fetches.enter().await?;
@@ -219,15 +262,7 @@ pub(super) async fn with_blocks<T: Send + 'static>(
             Err(error) => Err(error.into()),
         }
     };
-    done.map_err(|failure| {
-        state.log_once(&failure.to_string());
-        match failure {
-            Failure::Cog(CogError::Store(error)) => {
-                ApiError::unavailable(format!("the store cannot be read now: {error}"))
-            }
-            other => ApiError::internal(other.to_string()),
-        }
-    })
+    done.map_err(|failure| failed(state, failure))
 }
 
 async fn read_all(state: &AppState, scenes: &[ScenePlan]) -> Result<Vec<Vec<RawBlocks>>, CogError> {

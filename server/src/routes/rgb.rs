@@ -45,6 +45,8 @@ fn look(ask: &Ask, params: &Params, subject: &Subject) -> Result<Look, ApiError>
         let own = || style::stretch(&style::of(&ask.collection, subject.dataset(i)?));
         let stretch = params.stretch(range)?.or_else(own);
         let (low, high) = resolve(stretch, subject.statistics(i));
+        // A style's stretch may invert a band; three at once it does not suit.
+        let (low, high) = if params.get(range).is_none() && high < low { (high, low) } else { (low, high) };
         if high < low {
             return Err(ApiError::bad(format!("{range}: the upper bound {high} is below the lower bound {low}")));
         }

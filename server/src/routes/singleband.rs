@@ -3,7 +3,7 @@
 use axum::http::HeaderMap;
 use axum::response::Response;
 use shared::collection::{Collection, Style};
-use shared::dataset::{DataType, Dataset};
+use shared::dataset::DataType;
 
 use super::ask::Ask;
 use super::picture::{self, Look};
@@ -44,7 +44,7 @@ pub(super) fn look(ask: &Ask, params: &Params, subject: &Subject) -> Result<Look
     let Some(dataset) = subject.dataset(0) else { return Err(ApiError::internal("a layer without a dataset")) };
     let style = style::of(&ask.collection, dataset);
     let stretch = params.stretch("stretch_range")?.or_else(|| style::stretch(&style));
-    let (scale, paint) = match coloring(&ask.collection, &style, dataset, params)? {
+    let (scale, paint) = match coloring(&ask.collection, &style, subject, params)? {
         Coloring::Explicit(map) => explicit(map, dataset.cog.data_type),
         Coloring::Map(paint) => {
             let (low, high) = resolve(stretch, subject.statistics(0));
@@ -66,7 +66,7 @@ pub(super) enum Coloring {
 pub(super) fn coloring(
     collection: &Collection,
     style: &Style,
-    dataset: &Dataset,
+    subject: &Subject,
     params: &Params,
 ) -> Result<Coloring, ApiError> {
     let explicit = params.explicit_map()?;
@@ -83,7 +83,7 @@ pub(super) fn coloring(
         (None, None) => {
             // Who asks for a stretch sees values, not classes.
             if params.get("stretch_range").is_none() {
-                let classes = style::class_colors(style, dataset);
+                let classes = style::class_colors(style, subject);
                 if !classes.is_empty() {
                     return Ok(Coloring::Explicit(classes));
                 }

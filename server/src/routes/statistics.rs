@@ -1,5 +1,6 @@
 //! `GET /statistics/<keys>` of the whole input, from the catalogue; `POST` of polygons, from the COG's pixels.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -13,13 +14,15 @@ use super::ask::{Ask, json, number};
 use super::picture::with_blocks;
 use crate::error::ApiError;
 use crate::geojson::{Document, Rings};
-use crate::limits::{BODY_BYTES_MAX, STATISTICS_PIXELS_MAX};
+use crate::limits::{BODY_BYTES_MAX, STATISTICS_BLOCKS_MAX};
 use crate::state::AppState;
 use crate::tile::place::{Place, Size};
 use crate::tile::plan::{ScenePlan, source};
 use crate::tile::render::decode_all;
 use crate::tile::zonal::{Shape, Tally, Zonal};
 
+/// Ways round the world, either way, that a polygon may go: its longitudes are bounded.
+const ROUNDS: i64 = 2;
 /// Blocks of a store that is not local that are held at once.
 const BLOCKS_AT_ONCE: usize = 64;
 
@@ -60,37 +63,34 @@ pub(super) async fn of_polygons(ask: Ask, body: Result<Bytes, BytesRejection>) -
     Ok(json(&document.with_statistics(found)))
 }
 
-/// The polygons at the finest zoom at which all of them together have few enough pixels.
+/// The polygons at the finest zoom at which all of them together touch few enough blocks.
 fn shapes(placement: &Placement, rings: &[Rings]) -> Result<(u8, Vec<Option<Shape>>), ApiError> {
     let mut zoom = placement.maxzoom;
     loop {
         let shapes: Vec<Option<Shape>> = rings.iter().map(|rings| Shape::new(rings, zoom)).collect();
-        let pixels: u64 = shapes.iter().flatten().map(|shape| within(shape, placement, zoom)).sum();
-        if pixels <= STATISTICS_PIXELS_MAX {
+        let blocks: u64 = shapes.iter().flatten().map(|shape| Touched::of(shape, placement, zoom).count()).sum();
+        if blocks <= STATISTICS_BLOCKS_MAX {
             return Ok((zoom, shapes));
         }
         if zoom <= placement.minzoom {
-            return Err(ApiError::bad("the polygons cover too much of the raster too often; send fewer at a time"));
+            return Err(ApiError::bad(format!(
+                "the polygons touch {blocks} blocks at the coarsest zoom, more than {STATISTICS_BLOCKS_MAX}; send fewer at a time"
+            )));
         }
         zoom -= 1;
     }
 }
 
-/// Pixels of a shape's window that the raster has, at most.
-fn within(shape: &Shape, placement: &Placement, zoom: u8) -> u64 {
-    let (_, _, cols, rows) = placement.at(zoom);
-    shape.pixels().min(u64::from(cols) * u64::from(rows) * (TILE_SIZE * TILE_SIZE) as u64)
-}
-
 async fn tally(state: &AppState, dataset: &Arc<Dataset>, zoom: u8, shape: Shape) -> Result<Tally, ApiError> {
     let (low, high) = dataset.metadata.statistics.as_ref().map_or((0.0, 1.0), |s| (s.min, s.max));
     let mut tally = Tally::new(zoom, low, high, !dataset.cog.data_type.is_float());
-    let tiles = tiles(&dataset.cog.placement, zoom, &shape);
+    let tiles = Touched::of(&shape, &dataset.cog.placement, zoom).list();
     let shape = Arc::new(shape);
     for some in tiles.chunks(BLOCKS_AT_ONCE) {
         tally = add(state, dataset, zoom, &shape, some.to_vec(), tally, None).await?;
     }
-    if tally.is_empty() {
+    // What is smaller than a pixel has the one it lies in.
+    if tally.is_empty() && shape.is_small() {
         let (x, y) = shape.middle();
         let tile = (x.div_euclid(TILE_SIZE as i64), y.div_euclid(TILE_SIZE as i64));
         let spans = Some((y, (x, x + 1)));
@@ -157,18 +157,37 @@ async fn add(
     .await
 }
 
-/// The tiles that both the shape's window and the raster cover. What of the shape lies beside the raster is no pixel of it.
-fn tiles(placement: &Placement, zoom: u8, shape: &Shape) -> Vec<(i64, i64)> {
-    let side = TILE_SIZE as i64;
-    let [west, north, east, south] = shape.window;
-    let (col, row, cols, rows) = placement.at(zoom);
-    let (row, rows) = (i64::from(row), i64::from(rows));
-    let across = 1i64 << zoom;
-    let is_there = |tile: i64| (tile - i64::from(col)).rem_euclid(across) < i64::from(cols);
-    let first = (west.div_euclid(side)).max(-across * 2);
-    let last = ((east - 1).div_euclid(side)).min(across * 3);
-    let lines = north.div_euclid(side).max(row)..=(south - 1).div_euclid(side).min(row + rows - 1);
-    lines.flat_map(|line| (first..=last).filter(|tile| is_there(*tile)).map(move |tile| (tile, line))).collect()
+/// The blocks that both a shape's window and the raster cover. What of the shape lies beside the raster is no pixel of it.
+struct Touched {
+    /// Columns, once for each way round the world that the window reaches.
+    cols: Vec<Range<i64>>,
+    rows: Range<i64>,
+}
+
+impl Touched {
+    fn of(shape: &Shape, placement: &Placement, zoom: u8) -> Self {
+        let side = TILE_SIZE as i64;
+        let [west, north, east, south] = shape.window;
+        let (col, row, cols, rows) = placement.at(zoom);
+        let (col, row) = (i64::from(col), i64::from(row));
+        let across = 1i64 << zoom;
+        let within = |from: i64, to: i64, least: i64, most: i64| from.max(least)..to.min(most);
+        let (first, end) = (west.div_euclid(side), (east - 1).div_euclid(side) + 1);
+        let copies =
+            (-ROUNDS..=ROUNDS).map(|n| within(first, end, col + n * across, col + n * across + i64::from(cols)));
+        let rows = within(north.div_euclid(side), (south - 1).div_euclid(side) + 1, row, row + i64::from(rows));
+        Self { cols: copies.filter(|cols| !cols.is_empty()).collect(), rows }
+    }
+
+    fn count(&self) -> u64 {
+        let cols: u64 = self.cols.iter().map(|cols| (cols.end - cols.start).unsigned_abs()).sum();
+        cols.saturating_mul((self.rows.end - self.rows.start).max(0).unsigned_abs())
+    }
+
+    /// Row by row.
+    fn list(&self) -> Vec<(i64, i64)> {
+        self.rows.clone().flat_map(|row| self.cols.iter().cloned().flatten().map(move |col| (col, row))).collect()
+    }
 }
 
 fn told(tally: Option<&Tally>, zoom: u8) -> Value {

@@ -32,7 +32,7 @@ pub(super) fn stretch(style: &Style) -> Option<[Bound; 2]> {
 }
 
 /// Value, label and color of each class: the style's categories, else the file's color table and names, where its values are classes.
-pub(super) fn classes(style: &Style, dataset: &Dataset) -> Vec<(f64, Option<String>, [u8; 4])> {
+pub(super) fn classes(style: &Style, subject: &Subject) -> Vec<(f64, Option<String>, [u8; 4])> {
     let spare = colormap::named(CLASS_COLORMAP).unwrap_or_default();
     // The map's 255 samples show each color several times.
     let nth = |i: usize| {
@@ -45,12 +45,12 @@ pub(super) fn classes(style: &Style, dataset: &Dataset) -> Vec<(f64, Option<Stri
         };
         return style.categories.iter().enumerate().map(one).take(COLORS).collect();
     }
-    let metadata = &dataset.metadata;
+    let Some(metadata) = subject.dataset(0).map(|dataset| &dataset.metadata) else { return Vec::new() };
     if !metadata.categorical.is || style.colormap.is_some() {
         return Vec::new();
     }
     let label = |value: i64| metadata.categories.iter().find(|(v, _)| *v == value).map(|(_, label)| label.clone());
-    let seen = |value: i64| metadata.statistics.as_ref().is_none_or(|statistics| may_occur(statistics, value));
+    let seen = |value: i64| subject.statistics(0).is_none_or(|statistics| may_occur(statistics, value));
     let listed: Vec<(f64, Option<String>, [u8; 4])> = if metadata.color_table.is_empty() {
         let names = metadata.categories.iter().enumerate();
         names.map(|(i, (value, label))| (*value as f64, Some(label.clone()), nth(i))).collect()
@@ -78,7 +78,7 @@ fn with_stretch(ask: &Ask, subject: &Subject, names: &[&str]) -> Params {
     for (i, name) in names.iter().enumerate() {
         let Some(dataset) = subject.dataset(i) else { continue };
         let style = of(&ask.collection, dataset);
-        let styled = style.stretch.is_some() || (names.len() == 1 && !classes(&style, dataset).is_empty());
+        let styled = style.stretch.is_some() || (names.len() == 1 && !classes(&style, subject).is_empty());
         let said = params.get(name).is_some() || params.get("explicit_color_map").is_some();
         if !said && !styled && dataset.cog.data_type.bytes() > 1 && !dataset.metadata.categorical.is {
             params.set(name, HANDED_OUT);
@@ -88,8 +88,8 @@ fn with_stretch(ask: &Ask, subject: &Subject, names: &[&str]) -> Params {
 }
 
 /// The colors of classes by value.
-pub(super) fn class_colors(style: &Style, dataset: &Dataset) -> ExplicitMap {
-    classes(style, dataset).into_iter().map(|(value, _, color)| (value, color)).collect()
+pub(super) fn class_colors(style: &Style, subject: &Subject) -> ExplicitMap {
+    classes(style, subject).into_iter().map(|(value, _, color)| (value, color)).collect()
 }
 
 /// Whether a value is among the valid pixels, as far as the histogram tells.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shared::bbox::Bbox;
 use shared::catalog::query::{DatasetFilter, DatasetQuery};
-use shared::dataset::Dataset;
+use shared::dataset::{DataType, Dataset};
 use shared::grid::{TILE_SIZE, from_mercator};
 use shared::metadata::BandStatistics;
 
@@ -36,7 +36,8 @@ pub(super) struct Mosaic {
     ascending: bool,
     method: Method,
     summary: Arc<Summary>,
-    n: u64,
+    /// The sum of the snapshot it is looked up in.
+    snapshot: String,
 }
 
 /// What is known of the datasets of a mosaic without looking at all of them each time.
@@ -47,8 +48,17 @@ pub(crate) struct Summary {
     pub(crate) maxzoom: u8,
     /// Degrees that the coarsest pixel of any of them is wide: so far beyond its hull a dataset may show.
     pub(crate) reach: f64,
-    /// For each channel the topmost dataset, and the statistics of all together.
-    pub(crate) channels: Vec<(Arc<Dataset>, Option<BandStatistics>)>,
+    /// For each channel what its datasets have in common.
+    pub(crate) channels: Vec<Common>,
+}
+
+/// Of the datasets of a channel, as far as they were looked at: its topmost.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    top: Arc<Dataset>,
+    statistics: Option<BandStatistics>,
+    /// The type of all; None where they differ.
+    data_type: Option<DataType>,
 }
 
 impl Subject {
@@ -69,7 +79,7 @@ impl Subject {
     pub(super) fn dataset(&self, channel: usize) -> Option<&Arc<Dataset>> {
         match self {
             Self::One(scene) => scene.channels.get(channel)?.as_ref(),
-            Self::Mosaic(mosaic) => mosaic.summary.channels.get(channel).map(|(dataset, _)| dataset),
+            Self::Mosaic(mosaic) => mosaic.summary.channels.get(channel).map(|common| &common.top),
         }
     }
 
@@ -77,8 +87,22 @@ impl Subject {
     pub(super) fn statistics(&self, channel: usize) -> Option<&BandStatistics> {
         match self {
             Self::One(_) => self.dataset(channel)?.metadata.statistics.as_ref(),
-            Self::Mosaic(mosaic) => mosaic.summary.channels.get(channel)?.1.as_ref(),
+            Self::Mosaic(mosaic) => mosaic.summary.channels.get(channel)?.statistics.as_ref(),
         }
+    }
+
+    /// The type of a channel's datasets; None where they differ.
+    pub(super) fn common_type(&self, channel: usize) -> Option<DataType> {
+        match self {
+            Self::One(_) => Some(self.dataset(channel)?.cog.data_type),
+            Self::Mosaic(mosaic) => mosaic.summary.channels.get(channel)?.data_type,
+        }
+    }
+
+    /// The type of the values of a band, the same at every place. A mean of integers is none.
+    pub(super) fn data_type(&self) -> DataType {
+        let kept = self.common_type(0).filter(|kind| self.method() != Method::Mean || kind.is_float());
+        kept.unwrap_or(DataType::Float64)
     }
 
     /// Where it lies; None where nothing valid is known.
@@ -109,7 +133,7 @@ impl Subject {
     pub(super) fn version(&self) -> Option<String> {
         match self {
             Self::One(_) => None,
-            Self::Mosaic(m) => Some(format!("{:?} {:?} {} {}", m.patterns, m.order, m.ascending, m.n)),
+            Self::Mosaic(m) => Some(format!("{:?} {:?} {} {}", m.patterns, m.order, m.ascending, m.snapshot)),
         }
     }
 
@@ -131,7 +155,6 @@ impl Subject {
             Place::OffGrid | Place::Point { .. } => (place, None),
         };
         let Some(bbox) = bbox else { return Ok((Place::OffGrid, Vec::new(), false)) };
-        let bbox = grown(&bbox, mosaic.summary.reach);
         let (scenes, truncated) = mosaic.scenes(ask, bbox).await?;
         Ok((place, scenes, truncated))
     }
@@ -154,13 +177,15 @@ impl Mosaic {
             Some(name) => Method::parse(name)
                 .ok_or_else(|| ApiError::bad(format!("method={name} is not first, min, max or mean")))?,
         };
-        let n = ask.snapshot.manifest.n;
-        let mut mosaic = Self { patterns, order, ascending, method, summary: Arc::new(Summary::nothing()), n };
+        let snapshot = ask.snapshot.manifest.sha256.clone();
+        let mut mosaic = Self { patterns, order, ascending, method, summary: Arc::new(Summary::nothing()), snapshot };
         let name = format!("{} {:?} {:?} {}", ask.collection.name, mosaic.patterns, mosaic.order, mosaic.ascending);
         mosaic.summary = if let Some(known) = ask.snapshot.summary(&name) {
             known
         } else {
-            let summary = Arc::new(mosaic.summarize(ask).await?);
+            // Many ask at once when a snapshot is new: one looks.
+            let look = || async { mosaic.summarize(ask).await.map(Arc::new) };
+            let summary = ask.snapshot.summaries_under_way.join(name.clone(), look).await?;
             ask.snapshot.keep_summary(name, &summary);
             summary
         };
@@ -171,29 +196,26 @@ impl Mosaic {
     fn query(&self, pattern: &KeyPattern, bbox: Option<Bbox>, limit: usize) -> DatasetQuery {
         let values = pattern.iter().enumerate().filter_map(|(key, value)| Some((key, vec![value.clone()?])));
         let filter = DatasetFilter { values: values.collect(), bbox, ..DatasetFilter::default() };
-        DatasetQuery {
-            filter,
-            order_by: self.order.clone(),
-            ascending: !self.ascending,
-            limit,
-            ..DatasetQuery::default()
-        }
+        // The catalogue's own order is cheaper to ask for.
+        let order_by = if self.order.is_sorted() { Vec::new() } else { self.order.clone() };
+        DatasetQuery { filter, order_by, ascending: !self.ascending, limit, ..DatasetQuery::default() }
     }
 
-    async fn keys(&self, ask: &Ask, query: DatasetQuery) -> Result<Vec<Vec<String>>, ApiError> {
+    /// The datasets of a query, looked up all at once.
+    async fn datasets(&self, ask: &Ask, query: DatasetQuery) -> Result<Vec<Arc<Dataset>>, ApiError> {
         let collection = ask.collection.name.clone();
-        ask.with_snapshot(move |snapshot| snapshot.catalog.dataset_keys(&collection, &query)).await
+        let found = ask.with_snapshot(move |snapshot| snapshot.catalog.datasets_of(&collection, &query)).await?;
+        Ok(found.into_iter().map(|dataset| ask.snapshot.keep(&ask.collection.name, dataset)).collect())
     }
 
     async fn summarize(&self, ask: &Ask) -> Result<Summary, ApiError> {
         let mut channels = Vec::with_capacity(self.patterns.len());
         let mut all: Vec<Arc<Dataset>> = Vec::new();
+        let mut extents = Vec::new();
         for pattern in &self.patterns {
-            let found = self.keys(ask, self.query(pattern, None, MOSAIC_SUMMARY_MAX)).await?;
-            let mut datasets = Vec::with_capacity(found.len());
-            for keys in &found {
-                datasets.extend(ask.snapshot.dataset(&ask.state, &ask.collection.name, keys).await?);
-            }
+            let query = self.query(pattern, None, MOSAIC_SUMMARY_MAX);
+            let filter = query.filter.clone();
+            let datasets = self.datasets(ask, query).await?;
             let Some(top) = datasets.first() else {
                 let shown: Vec<&str> = pattern.iter().map(|value| value.as_deref().unwrap_or("*")).collect();
                 return Err(ApiError::not_found(format!(
@@ -201,14 +223,27 @@ impl Mosaic {
                     shown.join("/")
                 )));
             };
-            channels.push((Arc::clone(top), pooled::statistics(&datasets)));
+            let kind = top.cog.data_type;
+            let data_type = datasets.iter().all(|dataset| dataset.cog.data_type == kind).then_some(kind);
+            channels.push(Common { top: Arc::clone(top), statistics: pooled::statistics(&datasets), data_type });
+            if datasets.len() == MOSAIC_SUMMARY_MAX {
+                let collection = ask.collection.name.clone();
+                let extent = ask.with_snapshot(move |snapshot| snapshot.catalog.extent(&collection, &filter)).await?;
+                extents.extend(extent);
+            }
             all.extend(datasets);
         }
-        let (minzoom, maxzoom) = pooled::zooms(all.iter().map(|dataset| &**dataset));
-        let bounds = pooled::bounds(all.iter().map(|dataset| dataset.metadata.bounds));
-        let coarsest = all.iter().map(|dataset| dataset.cog.placement.maxzoom).min().unwrap_or(0);
-        let reach = 360.0 / TILE_SIZE as f64 / (1u64 << coarsest) as f64;
-        Ok(Summary { bounds, minzoom, maxzoom, reach, channels })
+        let (mut minzoom, mut maxzoom) = pooled::zooms(all.iter().map(|dataset| &**dataset));
+        let mut coarsest = all.iter().map(|dataset| dataset.cog.placement.maxzoom).min().unwrap_or(0);
+        // What was not looked at one by one.
+        for extent in &extents {
+            minzoom = minzoom.min(extent.minzoom);
+            maxzoom = maxzoom.max(extent.maxzoom);
+            coarsest = coarsest.min(extent.coarsest_maxzoom);
+        }
+        let of_all = all.iter().map(|dataset| dataset.metadata.bounds);
+        let bounds = pooled::bounds(of_all.chain(extents.iter().map(|extent| extent.bounds)));
+        Ok(Summary { bounds, minzoom, maxzoom, reach: pixel_degrees(coarsest), channels })
     }
 
     /// The scenes that meet a box, from the bottom to the top, and whether there were more.
@@ -230,14 +265,12 @@ impl Mosaic {
                 continue;
             }
             asked.push(pattern);
-            let keys = self.keys(ask, self.query(pattern, Some(bbox), MOSAIC_CANDIDATES_MAX)).await?;
-            truncated |= keys.len() == MOSAIC_CANDIDATES_MAX;
+            let near = grown(&bbox, self.summary.reach);
+            let candidates = self.datasets(ask, self.query(pattern, Some(near), MOSAIC_CANDIDATES_MAX)).await?;
+            truncated |= candidates.len() == MOSAIC_CANDIDATES_MAX;
             let mut met = 0;
-            for keys in keys {
-                let Some(dataset) = ask.snapshot.dataset(&ask.state, &ask.collection.name, &keys).await? else {
-                    continue;
-                };
-                if !hull::meets(&dataset.metadata.convex_hull, &bbox) {
+            for dataset in candidates {
+                if !hull::meets(&dataset.metadata.convex_hull, &bbox, pixel_degrees(dataset.cog.placement.maxzoom)) {
                     continue;
                 }
                 if met == MOSAIC_SCENES_MAX {
@@ -245,7 +278,7 @@ impl Mosaic {
                     break;
                 }
                 met += 1;
-                found.push(identity(&keys));
+                found.push(identity(&dataset.keys));
             }
         }
         // From the top.
@@ -273,6 +306,11 @@ impl Mosaic {
         }
         Ok((scenes, truncated))
     }
+}
+
+/// Degrees that a pixel of a zoom is wide.
+fn pixel_degrees(zoom: u8) -> f64 {
+    360.0 / TILE_SIZE as f64 / (1u64 << zoom) as f64
 }
 
 /// The box, larger by some degrees on each side.

@@ -52,7 +52,8 @@ pub(super) fn answer(ask: &Ask, params: &Params, subject: &Subject, look: &Look)
         "name": ask.segments[..ask.segments.len().saturating_sub(1)].join(" / "),
         "scheme": "xyz",
         "tiles": [url],
-        "bounds": bounds,
+        // Bounds must not wrap round (TileJSON 3.0.0, section 3.4): across the antimeridian they go all the way.
+        "bounds": if west > east { [-180.0, south, 180.0, north] } else { bounds },
         "center": [middle, f64::midpoint(south, north), minzoom],
         "minzoom": minzoom,
         "maxzoom": maxzoom,

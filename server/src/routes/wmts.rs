@@ -11,7 +11,7 @@ use shared::grid::{HALF_WORLD_M, TILE_SIZE, TileCoord, pixel_side_m};
 use super::ask::Ask;
 use super::subject::Subject;
 use super::target::{PlaceAsked, Target};
-use super::{singleband, style};
+use super::{colormaps, singleband, style};
 use crate::error::ApiError;
 use crate::limits::WMTS_LAYERS_MAX;
 use crate::links::{query_value, segment};
@@ -19,10 +19,11 @@ use crate::params::Params;
 use crate::tile::encode::Format;
 use crate::tile::legend::escaped;
 use crate::tile::plan::Scene;
+use crate::tile::transform;
 
 /// The tile matrix set of the OGC's registry, and its zooms that are told.
 const MATRIX_SET: &str = "WebMercatorQuad";
-const ZOOMS: u8 = 25;
+const ZOOMS: u8 = shared::grid::COG_ZOOM_MAX + 1;
 /// Metres of a pixel at scale 1:1 (OGC 06-042): 0.28 mm.
 const PIXEL_M: f64 = 0.000_28;
 /// Parameters of WMTS itself, in lower case; every other one is a filter, or goes on to the tiles.
@@ -42,6 +43,8 @@ const OWN: [&str; 12] = [
 ];
 /// Parameters of layers: those of the capabilities' URL are those of the tiles it names.
 const PASSED_ON: [&str; 4] = ["stretch_range", "colormap", "explicit_color_map", "color_transform"];
+/// Bytes of them: each layer repeats them.
+const PASSED_ON_BYTES_MAX: usize = 1024;
 /// Formats of tiles.
 const FORMATS: [Format; 3] = [Format::Png, Format::Webp, Format::Jpeg];
 
@@ -105,6 +108,10 @@ async fn capabilities(ask: &Ask) -> Result<Response, ApiError> {
     }
     let url = ask.links.to(&ask.resource("wmts"));
     let passed = passed_on(&ask.params);
+    if passed.len() > PASSED_ON_BYTES_MAX {
+        return Err(ApiError::bad(format!("the parameters of layers are longer than {PASSED_ON_BYTES_MAX} bytes")));
+    }
+    check_passed_on(ask)?;
     let and = if passed.is_empty() { String::new() } else { format!("{passed}&") };
     let mut xml = head(&ask.collection.title, &format!("{url}?{and}"));
     for keys in found {
@@ -185,6 +192,22 @@ async fn layer(ask: &Ask, keys: &[String], xml: &mut String) -> Result<(), ApiEr
     }
     *xml += "</Layer>";
     Ok(())
+}
+
+/// Refuses what the tiles would refuse.
+fn check_passed_on(ask: &Ask) -> Result<(), ApiError> {
+    let params = &ask.params;
+    params.stretch("stretch_range")?;
+    params.explicit_map()?;
+    if let Some(text) = params.get("color_transform") {
+        transform::parse(text, 1).map_err(|fault| ApiError::bad(format!("color_transform: {fault}")))?;
+    }
+    match params.get("colormap").filter(|name| *name != "explicit") {
+        Some(name) if colormaps::find(&ask.collection, name).is_none() => {
+            Err(colormaps::unknown(&ask.collection, name))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The parameters of layers, as a query.

@@ -1,6 +1,7 @@
 //! Mosaics, by formula: at the border between two datasets, over holes, across the antimeridian, of one band, of three, of a formula.
 
 use axum::http::{StatusCode, header};
+use serde_json::json;
 use shared::dataset::{DataType, Validity};
 use shared::grid::Placement;
 
@@ -142,8 +143,9 @@ async fn a_mosaic_across_the_antimeridian_shows_on_both_sides() {
     assert_eq!(at("10/0/352", 33).await, grey(120));
     assert_eq!(at("10/0/352", 34).await, grey(60), "below, where the upper has a hole");
     assert_eq!(at("10/0/352", 32).await[3], 0, "both have one");
-    let bounds = served.ok("/singleband/*/1/tilejson.json").await["bounds"].clone();
-    assert!(bounds[0].as_f64() > Some(179.0) && bounds[2].as_f64() < Some(-178.0), "{bounds}");
+    let layer = served.ok("/singleband/*/1/tilejson.json").await;
+    assert_eq!((&layer["bounds"][0], &layer["bounds"][2]), (&json!(-180.0), &json!(180.0)), "bounds must not wrap");
+    assert!(layer["center"][0].as_f64().unwrap().abs() > 179.0, "{layer}");
 }
 
 #[tokio::test]
@@ -157,4 +159,38 @@ async fn more_scenes_than_a_picture_shows_are_said() {
     assert_eq!(response.headers()["x-kiln-truncated"], "true");
     let picture = served.picture(&format!("/singleband/*/1/10/512/352.png?method=min&{STRETCH}")).await;
     assert_eq!(picture.get_pixel(1, 0).0, grey(3), "the two lowest are left out");
+}
+
+#[tokio::test]
+async fn datasets_of_several_types_are_one_type_at_every_place() {
+    let mut scene = Scene::new();
+    scene.add("a", &["1"], &flat(PLACE, 50, |x, _| x % 2 == 0));
+    scene.add("b", &["1"], &Cog::of(DataType::Float32, Validity::None, |_, _, _| Some(0.5f32)));
+    let served = scene.serve().await;
+    for tile in ["10/512/352", "10/0/0"] {
+        let npy = super::scene::body(served.get(&format!("/singleband/*/1/{tile}.npy")).await).await;
+        assert!(String::from_utf8_lossy(&npy[..80]).contains("'<f8'"), "{tile}");
+    }
+    let url = "/compute/*/10/512/352.npy?expression=v1*2&v1=1";
+    let npy = super::scene::body(served.get(url).await).await;
+    let header = 10 + usize::from(u16::from_le_bytes([npy[8], npy[9]]));
+    assert_eq!(f64::from_le_bytes(npy[header..header + 8].try_into().unwrap()), 1.0, "a half is not rounded");
+}
+
+#[tokio::test]
+async fn a_mosaic_of_classes_shows_those_of_all_its_datasets() {
+    let mut scene = Scene::new();
+    scene.add("low", &["1"], &flat(PLACE, 2, |_, _| false));
+    scene.add("top", &["1"], &flat(EAST, 1, |_, _| false));
+    for (name, value) in [("low", 2.0), ("top", 1.0)] {
+        scene.change(name, |d| {
+            d.metadata.color_table = vec![(1, [1, 1, 1, 255]), (2, [2, 2, 2, 255])];
+            d.metadata.categorical.is = true;
+            let statistics = d.metadata.statistics.as_mut().unwrap();
+            (statistics.min, statistics.max) = (value, value);
+        });
+    }
+    let served = scene.serve().await;
+    let at = async |tile: &str| served.picture(&format!("/singleband/*/1/{tile}.png")).await.get_pixel(5, 5).0;
+    assert_eq!((at("10/512/352").await, at("10/515/352").await), ([2, 2, 2, 255], [1, 1, 1, 255]));
 }

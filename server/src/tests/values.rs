@@ -97,6 +97,21 @@ async fn statistics_are_of_the_pixels_in_the_polygon() {
 }
 
 #[tokio::test]
+async fn what_lies_in_a_hole_is_not_in_the_polygon() {
+    let (_scene, served) = served().await;
+    let world = [[-10, 40], [10, 40], [10, 55], [-10, 55], [-10, 40]];
+    let hole = [[-5, 45], [5, 45], [5, 52], [-5, 52], [-5, 45]];
+    let found = statistics(&served, json!({"type": "Polygon", "coordinates": [world, hole]})).await;
+    assert_eq!(found["properties"]["statistics"]["count"], 0);
+    let round = statistics(
+        &served,
+        json!({"type": "Polygon", "coordinates": [[[-360, 40], [360, 40], [360, 55], [-360, 55], [-360, 40]]]}),
+    )
+    .await;
+    assert_eq!(round["properties"]["statistics"]["zoom"], 10);
+}
+
+#[tokio::test]
 async fn a_polygon_that_is_none_is_refused() {
     let (_scene, served) = served().await;
     let vertices: Vec<[f64; 2]> = (0..10_001).map(|i| [f64::from(i) * 1e-4, 48.0]).collect();

@@ -68,6 +68,8 @@ pub(crate) struct Layer {
     pub(crate) transform: Vec<Operation>,
     pub(crate) size: Size,
     pub(crate) format: Format,
+    /// The type of the values where they are asked for as such.
+    pub(crate) data_type: DataType,
 }
 
 /// One level of one COG, and how its pixels lie on the picture's.
@@ -97,8 +99,6 @@ pub(crate) struct Plan {
     pub(crate) layer: Layer,
     /// Those of the layer's scenes that have something in this place, from the bottom to the top.
     pub(crate) scenes: Vec<ScenePlan>,
-    /// The type of the values where they are asked for as such.
-    pub(crate) data_type: DataType,
     /// `[west, south, east, north]` in EPSG:3857 metres, where the place has one.
     pub(crate) extent_m: Option<[f64; 4]>,
     pub(crate) etag: blake3::Hash,
@@ -136,10 +136,6 @@ impl Layer {
             scenes.extend(self.plan_scene(scene, place, &mut canon)?);
         }
         let first = all.first().and_then(|scene| scene.channels.iter().flatten().next());
-        let data_type = match (&self.formula, first) {
-            (None, Some(dataset)) => dataset.cog.data_type,
-            _ => DataType::Float64,
-        };
         let extent_m = place.extent_m().or_else(|| {
             let bounds = first.filter(|_| place == Place::Preview).map(|dataset| dataset.metadata.bounds);
             bounds.and_then(|bounds| Place::Crop(bounds).extent_m())
@@ -150,12 +146,12 @@ impl Layer {
             canon.text(self.method.name());
         }
         if self.format.is_values() {
-            canon.text(data_type.name());
+            canon.text(self.data_type.name());
             extent_m.iter().flatten().for_each(|edge| canon.float(*edge));
         }
         let etag = canon.finish();
         self.scenes = all;
-        Ok(Plan { layer: self, scenes, data_type, extent_m, etag })
+        Ok(Plan { layer: self, scenes, extent_m, etag })
     }
 
     /// None where the scene has nothing to show; only what shows something is hashed.

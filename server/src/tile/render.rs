@@ -1,5 +1,7 @@
 //! The CPU half of a picture: raw blocks in, bytes out.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cog::RawBlocks;
@@ -41,33 +43,66 @@ impl Times {
     }
 }
 
-/// Renders a plan. `read` brings the blocks of each source of a scene; scenes that would not show are not read.
-pub(crate) fn render<E: From<RenderError>>(
-    plan: &Plan,
-    times: &mut Times,
-    mut read: impl FnMut(&ScenePlan, usize) -> Result<Vec<RawBlocks>, E>,
-) -> Result<Vec<u8>, E> {
-    let mut mosaic = None;
-    // From the top down.
-    for (i, scene) in plan.scenes.iter().enumerate().rev() {
-        let raw = Times::spent(&mut times.read, || read(scene, i))?;
+/// A picture being made, scene by scene from the top, for as long as another could still show.
+#[derive(Debug)]
+pub(crate) struct Canvas {
+    plan: Arc<Plan>,
+    /// Scenes below what is laid.
+    left: usize,
+    mosaic: Option<Mosaic>,
+    finished: Option<Vec<u8>>,
+    times: Times,
+}
+
+impl Canvas {
+    /// Nothing laid yet.
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        let left = plan.scenes.len();
+        Self { plan, left, mosaic: None, finished: None, times: Times::default() }
+    }
+
+    /// The next scenes, as indexes: the last is laid first. Empty where no other would show.
+    pub(crate) fn wanted(&self, at_most: usize) -> Range<usize> {
+        self.left.saturating_sub(at_most)..self.left
+    }
+
+    /// Lays the topmost scene that is left; `read` brings the blocks of its sources.
+    pub(crate) fn lay<E: From<RenderError>>(
+        &mut self,
+        read: impl FnOnce(&ScenePlan) -> Result<Vec<RawBlocks>, E>,
+    ) -> Result<(), E> {
+        let plan = Arc::clone(&self.plan);
+        let Some(scene) = self.left.checked_sub(1).and_then(|top| plan.scenes.get(top)) else { return Ok(()) };
+        self.left -= 1;
+        let times = &mut self.times;
+        let raw = Times::spent(&mut times.read, || read(scene))?;
         let sources = Times::spent(&mut times.decode, || decode_scene(scene, &raw))?;
         let started = Instant::now();
-        let bands = bands(plan, scene, &sources);
-        if plan.scenes.len() == 1 {
-            times.render += started.elapsed();
-            return Ok(finish(plan, times, &bands)?);
-        }
-        let channels = bands.len();
-        let more = (mosaic.get_or_insert_with(|| Mosaic::new(plan.layer.method, channels, plan.layer.size.pixels())))
-            .add(&bands);
+        let bands = bands(&plan, scene, &sources);
         times.render += started.elapsed();
-        if !more {
-            break;
+        if plan.scenes.len() == 1 {
+            self.finished = Some(finish(&plan, times, &bands)?);
+            return Ok(());
         }
+        let started = Instant::now();
+        let (channels, pixels) = (bands.len(), plan.layer.size.pixels());
+        let mosaic = self.mosaic.get_or_insert_with(|| Mosaic::new(plan.layer.method, channels, pixels));
+        if !mosaic.add(&bands) {
+            self.left = 0;
+        }
+        times.render += started.elapsed();
+        Ok(())
     }
-    let bands = mosaic.map(Mosaic::finish).unwrap_or_default();
-    Ok(finish(plan, times, &bands)?)
+
+    /// The picture, and where its time went.
+    pub(crate) fn finish(mut self) -> Result<(Vec<u8>, Times), RenderError> {
+        if let Some(bytes) = self.finished {
+            return Ok((bytes, self.times));
+        }
+        let bands = self.mosaic.map(Mosaic::finish).unwrap_or_default();
+        let bytes = finish(&self.plan, &mut self.times, &bands)?;
+        Ok((bytes, self.times))
+    }
 }
 
 fn decode_scene<'a>(scene: &'a ScenePlan, raw: &[RawBlocks]) -> Result<Vec<Blocks<'a>>, RenderError> {
@@ -93,7 +128,7 @@ fn finish(plan: &Plan, times: &mut Times, bands: &[Option<Band<'_>>]) -> Result<
     let layer = &plan.layer;
     if layer.format.is_values() {
         let band = bands.first().and_then(Option::as_ref);
-        let values = Times::spent(&mut times.render, || Values::of(band, plan.data_type, layer.size.pixels()));
+        let values = Times::spent(&mut times.render, || Values::of(band, layer.data_type, layer.size.pixels()));
         return Ok(Times::spent(&mut times.encode, || match layer.format {
             Format::Npy => values.npy(layer.size),
             _ => values.geotiff(layer.size, plan.extent_m),

@@ -6,6 +6,8 @@ use super::image::Band;
 
 /// Bins that values are counted in, between the least and the greatest of the dataset: exact for integers of so small a range.
 const BINS: usize = 1 << 16;
+/// Pixels across what may lie between their centers.
+const SMALL: i64 = 2;
 /// Bins of the histogram that is told, as numpy's.
 const HISTOGRAM_BINS: usize = 10;
 
@@ -44,10 +46,10 @@ impl Shape {
         Some(Self { edges, window })
     }
 
-    /// Pixels of the window.
-    pub(crate) fn pixels(&self) -> u64 {
+    /// Whether it may lie between the centers of pixels.
+    pub(crate) fn is_small(&self) -> bool {
         let [west, north, east, south] = self.window;
-        (east - west).max(0) as u64 * (south - north).max(0) as u64
+        (east - west).min(south - north) <= SMALL
     }
 
     /// Spans `[from, to)` of the pixels of a row whose centers are inside.

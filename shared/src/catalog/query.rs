@@ -54,13 +54,14 @@ impl Default for DatasetQuery {
 
 /// A statement with its parameters, in order.
 pub(super) struct Sql<'a> {
+    collection: i64,
     pub(super) text: String,
     pub(super) parameters: Vec<ToSqlOutput<'a>>,
 }
 
 impl<'a> Sql<'a> {
     fn new(text: &str, collection: i64) -> Self {
-        Self { text: text.to_owned(), parameters: vec![collection.into()] }
+        Self { collection, text: text.to_owned(), parameters: vec![collection.into()] }
     }
 
     fn value(&mut self, value: &'a str) {
@@ -69,20 +70,24 @@ impl<'a> Sql<'a> {
 
     /// A condition on one key of dataset `d`; `test` has one mark for the value.
     fn key_test(&mut self, key: usize, test: &str, value: &'a str) {
+        let collection = self.collection;
         let _ = write!(
             self.text,
-            " AND d.id IN (SELECT dataset FROM dataset_keys WHERE collection = d.collection AND key = {key} AND {test})"
+            " AND d.id IN (SELECT dataset FROM dataset_keys WHERE collection = {collection} AND key = {key} AND {test})"
         );
         self.value(value);
     }
 
     /// The conditions, on a dataset called `d`.
+    ///
+    /// The collection stands in the text: were it taken from `d`, the lists below would be made anew for every row.
     fn filter(&mut self, filter: &'a DatasetFilter) {
+        let collection = self.collection;
         for (key, wanted) in &filter.values {
             let marks = vec!["?"; wanted.len()].join(",");
             let _ = write!(
                 self.text,
-                " AND d.id IN (SELECT dataset FROM dataset_keys WHERE collection = d.collection AND key = {key} AND value IN ({marks}))"
+                " AND d.id IN (SELECT dataset FROM dataset_keys WHERE collection = {collection} AND key = {key} AND value IN ({marks}))"
             );
             for value in wanted {
                 self.value(value);
@@ -103,9 +108,11 @@ impl<'a> Sql<'a> {
     }
 }
 
-/// Key values of the datasets of a query.
-pub(super) fn select(collection: i64, query: &DatasetQuery) -> Sql<'_> {
-    let mut sql = Sql::new("SELECT d.keys FROM datasets d WHERE d.collection = ?", collection);
+/// A column of the datasets of a query.
+pub(super) fn select<'a>(collection: i64, column: &str, query: &'a DatasetQuery) -> Sql<'a> {
+    // Where there is a box, it is what finds rows: the sign keeps the collection's index from being taken instead.
+    let sign = if query.filter.bbox.is_some() { "+" } else { "" };
+    let mut sql = Sql::new(&format!("SELECT d.{column} FROM datasets d WHERE {sign}d.collection = ?"), collection);
     sql.filter(&query.filter);
     let of_key = |key: &usize| format!("(SELECT value FROM dataset_keys WHERE dataset = d.id AND key = {key})");
     // Ties, and the order when none was asked for: all keys.
@@ -129,6 +136,16 @@ pub(super) fn select(collection: i64, query: &DatasetQuery) -> Sql<'_> {
 /// How many datasets match.
 pub(super) fn count(collection: i64, filter: &DatasetFilter) -> Sql<'_> {
     let mut sql = Sql::new("SELECT count(*) FROM datasets d WHERE d.collection = ?", collection);
+    sql.filter(filter);
+    sql
+}
+
+/// The smallest and largest zooms, and the edges, of all that match.
+pub(super) fn extent(collection: i64, filter: &DatasetFilter) -> Sql<'_> {
+    let text = "SELECT min(d.record ->> '$.cog.placement.minzoom'), max(d.record ->> '$.cog.placement.maxzoom'),
+        min(d.record ->> '$.cog.placement.maxzoom'), min(f.west), min(f.south), max(f.east), max(f.north)
+        FROM datasets d JOIN footprints f ON f.id IN (2 * d.id, 2 * d.id + 1) WHERE d.collection = ?";
+    let mut sql = Sql::new(text, collection);
     sql.filter(filter);
     sql
 }

@@ -49,6 +49,19 @@ pub struct CollectionSummary {
     pub bounds: Option<Bbox>,
 }
 
+/// Of several datasets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Extent {
+    /// The coarsest zoom of any.
+    pub minzoom: u8,
+    /// The finest zoom of any.
+    pub maxzoom: u8,
+    /// The coarsest of the finest zooms.
+    pub coarsest_maxzoom: u8,
+    /// Edges of all; where one crosses the antimeridian, the whole round.
+    pub bounds: Bbox,
+}
+
 impl Catalog {
     /// Opens a snapshot file.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
@@ -104,7 +117,28 @@ impl Catalog {
     /// Key values of the datasets that match. An unknown collection has none.
     pub fn dataset_keys(&self, collection: &str, query: &DatasetQuery) -> Result<Vec<Vec<String>>, CatalogError> {
         let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
-        self.rows(&query::select(summary.id, query), |row| Ok(rows::split_keys(&row.get::<_, String>(0)?)))
+        self.rows(&query::select(summary.id, "keys", query), |row| Ok(rows::split_keys(&row.get::<_, String>(0)?)))
+    }
+
+    /// The datasets that match.
+    pub fn datasets_of(&self, collection: &str, query: &DatasetQuery) -> Result<Vec<Dataset>, CatalogError> {
+        let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
+        let records = self.rows(&query::select(summary.id, "record", query), |row| row.get::<_, String>(0))?;
+        records.iter().map(|record| rows::parse(record, || "of a dataset".to_owned())).collect()
+    }
+
+    /// Where all that match lie, and their zooms; None if none does.
+    pub fn extent(&self, collection: &str, filter: &DatasetFilter) -> Result<Option<Extent>, CatalogError> {
+        let Some(summary) = self.collection(collection) else { return Ok(None) };
+        let found = self.rows(&query::extent(summary.id, filter), |row| {
+            let zoom = |column: usize| row.get::<_, Option<u8>>(column);
+            let (Some(minzoom), Some(maxzoom), Some(coarsest)) = (zoom(0)?, zoom(1)?, zoom(2)?) else {
+                return Ok(None);
+            };
+            let bounds = Bbox { west: row.get(3)?, south: row.get(4)?, east: row.get(5)?, north: row.get(6)? };
+            Ok(Some(Extent { minzoom, maxzoom, coarsest_maxzoom: coarsest, bounds }))
+        })?;
+        Ok(found.into_iter().flatten().next())
     }
 
     /// How many datasets match.

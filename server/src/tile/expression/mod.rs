@@ -19,6 +19,8 @@ pub(crate) const OPERANDS: usize = 5;
 pub(crate) const TEXT_BYTES_MAX: usize = 2048;
 /// Operations, each by its weight, times pixels that one picture may cost: about a quarter of a second.
 const COST_MAX: usize = 200_000_000;
+/// How many times as much a mosaic may cost.
+const MOSAIC_COST_TIMES: usize = 4;
 
 /// What is wrong with an expression, and at which character, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub(crate) struct Expression {
     root: Node,
     text: String,
     operands: Vec<usize>,
+    /// Operations a pixel, by weight.
+    cost: usize,
 }
 
 impl Parsed {
@@ -78,25 +82,16 @@ impl Parsed {
         found
     }
 
-    /// Checks types and cost for pictures of so many pixels. `kinds` are those of [`Self::operands`], in order.
-    pub(crate) fn check(&self, kinds: &[OperandKind], pixels: usize) -> Result<Expression, Fault> {
+    /// Checks types; `kinds` are those of [`Self::operands`], in order.
+    pub(crate) fn check(&self, kinds: &[OperandKind]) -> Result<Expression, Fault> {
         let operands = self.operands();
         let mut cost = 0;
         self.0.each(&mut |tree| cost += tree.op.weight());
-        let max = COST_MAX / pixels.max(1);
-        if cost > max {
-            return Err(Fault::new(
-                1,
-                format!(
-                    "the expression costs {cost} operations a pixel, more than the {max} that a picture of this size may"
-                ),
-            ));
-        }
         let kind =
             |index: usize| operands.iter().position(|known| *known == index).and_then(|at| kinds.get(at)).copied();
         let root =
             typed::check(&self.0, &|index| kind(index).map(|kind| (kind, operands.partition_point(|o| *o < index))))?;
-        Ok(Expression { root, text: self.0.to_string(), operands })
+        Ok(Expression { root, text: self.0.to_string(), operands, cost })
     }
 }
 
@@ -104,6 +99,20 @@ impl Expression {
     /// Names the expression: equal texts give equal values from equal operands.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Refuses what would take too long for a picture of so many pixels and scenes.
+    pub(crate) fn check_cost(&self, pixels: usize, scenes: usize) -> Result<(), Fault> {
+        // A mosaic is given more time than one scene, but not as many times more as it has scenes.
+        let max = if scenes > 1 { COST_MAX * MOSAIC_COST_TIMES } else { COST_MAX } / pixels.max(1) / scenes.max(1);
+        if self.cost <= max {
+            return Ok(());
+        }
+        let cost = self.cost;
+        let reason = format!(
+            "the expression costs {cost} operations a pixel, more than the {max} that a picture of this size and of {scenes} scenes may"
+        );
+        Err(Fault::new(1, reason))
     }
 
     /// How many bands [`Self::evaluate`] takes.

@@ -7,6 +7,9 @@ use super::{Comparison, FUNCTIONS, Fault, OPERANDS, Op, TEXT_BYTES_MAX};
 /// How deep parentheses, calls and signs may be nested.
 const DEPTH_MAX: usize = 64;
 
+/// Values and operations of an expression.
+const NODES_MAX: usize = 400;
+
 /// An operation with its arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tree {
@@ -43,8 +46,14 @@ pub(super) fn parse(text: &str) -> Result<Tree, Fault> {
     if let Some(found) = parser.peek() {
         return Err(parser.unexpected(found));
     }
-    let mut has_operand = false;
-    tree.each(&mut |tree| has_operand |= matches!(tree.op, Op::Operand(_)));
+    let (mut has_operand, mut nodes) = (false, 0);
+    tree.each(&mut |tree| {
+        has_operand |= matches!(tree.op, Op::Operand(_));
+        nodes += 1;
+    });
+    if nodes > NODES_MAX {
+        return Err(Fault::new(1, format!("the expression has {nodes} values and operations, more than {NODES_MAX}")));
+    }
     if has_operand { Ok(tree) } else { Err(Fault::new(1, "the expression uses none of v1 to v5")) }
 }
 

@@ -22,7 +22,7 @@ fn pixels(text: &str, v1: &Samples, v2: &Samples, valid: &[u8]) -> Vec<Option<f6
     let bands = [band(v1, valid), band(v2, valid)];
     let used: Vec<&Band<'_>> = parsed.operands().iter().map(|i| &bands[*i]).collect();
     let kinds: Vec<OperandKind> = parsed.operands().iter().map(|i| kind([v1, v2][*i])).collect();
-    let expression = parsed.check(&kinds, 4).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+    let expression = parsed.check(&kinds).unwrap_or_else(|fault| panic!("{text}: {fault}"));
     let (values, valid) = expression.evaluate(&used, 4);
     values.into_iter().zip(valid).map(|(value, valid)| (valid != 0).then_some(value)).collect()
 }
@@ -129,10 +129,12 @@ fn faults_say_what_and_where() {
     let nested = format!("{}v1{}", "(".repeat(100), ")".repeat(100));
     assert!(Parsed::parse(&nested).unwrap_err().reason.contains("deep"));
     assert!(Parsed::parse(&format!("v1{}", "+1".repeat(2000))).unwrap_err().reason.contains("2048"));
-    let check =
-        |text: &str, kinds: &[OperandKind], pixels| Parsed::parse(text).unwrap().check(kinds, pixels).unwrap_err();
-    assert_eq!(check("v1 | v2", &[U16, OperandKind::Float], 4).at, 4);
-    assert!(check("~(v1/2)", &[U16], 4).reason.contains('~'));
-    assert!(check("v1+v2", &[U16], 4).reason.contains("v2 is used but not given"));
-    assert!(check(&vec!["sin(v1)"; 40].join("+"), &[U16], 1 << 20).reason.contains("operations"));
+    let check = |text: &str, kinds: &[OperandKind]| Parsed::parse(text).unwrap().check(kinds).unwrap_err();
+    assert_eq!(check("v1 | v2", &[U16, OperandKind::Float]).at, 4);
+    assert!(check("~(v1/2)", &[U16]).reason.contains('~'));
+    assert!(check("v1+v2", &[U16]).reason.contains("v2 is used but not given"));
+    let costly = Parsed::parse(&vec!["sin(v1)"; 40].join("+")).unwrap().check(&[U16]).unwrap();
+    assert!(costly.check_cost(1 << 16, 1).is_ok() && costly.check_cost(1 << 20, 1).is_err());
+    assert!(costly.check_cost(1 << 16, 64).unwrap_err().reason.contains("64 scenes"));
+    assert!(Parsed::parse(&vec!["v1"; 300].join("+")).unwrap_err().reason.contains("operations"));
 }
