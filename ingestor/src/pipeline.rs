@@ -2,6 +2,8 @@
 //!
 //! Kill anything between any two steps and nothing is lost or doubled: before the commit there is only unreferenced work, after it the input is decided.
 
+mod trouble;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +16,6 @@ use shared::collection::{Collection, OnConflict};
 use shared::commit::{Change, InputRef};
 use shared::dataset::Dataset;
 use shared::raster_settings::RasterRules;
-use shared::store::StoreError;
 use tokio::time::Instant;
 
 use crate::board::{Board, Entry, Stage};
@@ -22,12 +23,13 @@ use crate::committer::{AtWork, Committer};
 use crate::convert::{self, ConvertAnswer, ConvertJob, ConvertedCog};
 use crate::naming::KeyTemplate;
 use crate::queue::{Attempts, InputKey};
-use crate::replica::{Replica, ReplicaError};
+use crate::replica::Replica;
 use crate::scratch::{Scratch, ScratchFolder};
 use crate::source::Seen;
 use crate::source::folder::FolderSource;
 use crate::stage;
 use crate::worker::{Outcome, Pool};
+use trouble::Trouble;
 
 /// Crashes of the converter that reject an input.
 const CRASHES_MAX: u32 = 2;
@@ -85,37 +87,6 @@ pub enum End {
     DiskFull(String),
     /// The log cannot be written any more.
     Closed,
-}
-
-/// Why a step could not be done.
-enum Trouble {
-    /// Of the store, the network or the machine: may pass.
-    Passing(String),
-    Disk(String),
-    Changed,
-    Closed,
-}
-
-impl From<ReplicaError> for Trouble {
-    fn from(error: ReplicaError) -> Self {
-        Self::Passing(error.to_string())
-    }
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        if error.is_disk_full() { Self::Disk(error.to_string()) } else { Self::Passing(error.to_string()) }
-    }
-}
-
-impl From<std::io::Error> for Trouble {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::StorageFull => Self::Disk(error.to_string()),
-            std::io::ErrorKind::NotFound => Self::Changed,
-            _ => Self::Passing(error.to_string()),
-        }
-    }
 }
 
 /// An input as a job works on it.

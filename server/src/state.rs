@@ -96,14 +96,20 @@ impl Snapshot {
         collection: &str,
         keys: &[String],
     ) -> Result<Option<Arc<Dataset>>, ApiError> {
-        let name = (collection.to_owned(), keys.to_vec());
-        if let Some(found) = self.datasets.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
-            return Ok(Some(Arc::clone(found)));
+        if let Some(found) = self.known(collection, keys) {
+            return Ok(Some(found));
         }
+        let name = (collection.to_owned(), keys.to_vec());
         let (snapshot, (collection, keys)) = (Arc::clone(self), name.clone());
         let found = state.pool.run(move || snapshot.catalog.dataset(&collection, &keys)).await?;
         let found = found.map_err(|error| state.catalog_failed(&error))?;
         Ok(found.map(|dataset| self.keep(&name.0, dataset)))
+    }
+
+    /// A dataset that was looked up before.
+    pub(crate) fn known(&self, collection: &str, keys: &[String]) -> Option<Arc<Dataset>> {
+        let name = (collection.to_owned(), keys.to_vec());
+        self.datasets.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()
     }
 
     /// Remembers a dataset that was looked up.

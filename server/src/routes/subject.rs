@@ -201,11 +201,18 @@ impl Mosaic {
         DatasetQuery { filter, order_by, ascending: !self.ascending, limit, ..DatasetQuery::default() }
     }
 
-    /// The datasets of a query, looked up all at once.
+    /// The datasets of a query: from memory, or if any is not there, all in one look-up.
     async fn datasets(&self, ask: &Ask, query: DatasetQuery) -> Result<Vec<Arc<Dataset>>, ApiError> {
         let collection = ask.collection.name.clone();
-        let found = ask.with_snapshot(move |snapshot| snapshot.catalog.datasets_of(&collection, &query)).await?;
-        Ok(found.into_iter().map(|dataset| ask.snapshot.keep(&ask.collection.name, dataset)).collect())
+        ask.with_snapshot(move |snapshot| {
+            let keys = snapshot.catalog.dataset_keys(&collection, &query)?;
+            if let Some(known) = keys.iter().map(|keys| snapshot.known(&collection, keys)).collect::<Option<Vec<_>>>() {
+                return Ok(known);
+            }
+            let found = snapshot.catalog.datasets_of(&collection, &query)?;
+            Ok(found.into_iter().map(|dataset| snapshot.keep(&collection, dataset)).collect())
+        })
+        .await
     }
 
     async fn summarize(&self, ask: &Ask) -> Result<Summary, ApiError> {
