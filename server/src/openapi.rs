@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::geojson::VERTICES_MAX;
 use crate::limits::{BODY_BYTES_MAX, Limits, MOSAIC_SCENES_MAX, POINTS_MAX, WMTS_LAYERS_MAX};
+use crate::routes::cursor;
 use crate::tile::expression::{OPERANDS, TEXT_BYTES_MAX};
 
 /// Terracotta's release whose API this is: its client compares major and minor.
@@ -220,16 +221,8 @@ impl Described<'_> {
             .answers(&["application/json"], &reference("KeyValues"));
         add("/keys/{key}", "get", operation);
         let total = query("total", json!({ "type": "boolean", "default": false }), "Count all that match", json!(true));
-        let after = query(
-            "after",
-            json!({ "type": "string" }),
-            "The `next` of an earlier answer: cheaper than deep pages",
-            json!(""),
-        );
-        let mut after = after;
-        if let Some(members) = after.as_object_mut() {
-            members.remove("example");
-        }
+        let about = "The `next` of an earlier answer: cheaper than deep pages";
+        let after = query("after", json!({ "type": "string" }), about, json!(cursor(&self.example)));
         let operation =
             Operation::new("catalogue", "Key values of the datasets that match. Any other parameter is a key")
                 .with(self.paging())
@@ -284,10 +277,6 @@ impl Described<'_> {
             "{\"value\": \"RRGGBB\"}, with colormap=explicit",
             json!("{\"0\":\"99d594\"}"),
         );
-        let mut colors = colors;
-        if let Some(members) = colors.as_object_mut() {
-            members.remove("example");
-        }
         self.layer(
             add,
             "singleband",

@@ -127,7 +127,7 @@ pub(super) fn key_index(collection: &Collection, name: &str) -> Result<usize, Ap
 }
 
 /// Where the next answer goes on: key values in hexadecimal, told apart by their lengths.
-fn cursor(keys: &[String]) -> String {
+pub(crate) fn cursor(keys: &[String]) -> String {
     use std::fmt::Write as _;
     let mut text = String::new();
     for key in keys {

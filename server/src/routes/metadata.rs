@@ -13,6 +13,7 @@ use shared::metadata::BandStatistics;
 
 use super::ask::{Ask, json, number};
 use super::singleband;
+use super::style;
 use super::subject::Subject;
 use crate::error::ApiError;
 use crate::limits::BODY_BYTES_MAX;
@@ -110,6 +111,10 @@ async fn describe(ask: &Ask, keys: &[String], columns: Option<&[String]>) -> Res
         if wanted(name) && told {
             let value = match name {
                 "v" => json!(default_version(ask, &dataset)),
+                "unit" => {
+                    let style = style::of(&ask.collection, &dataset);
+                    json!(style.unit.as_ref().or(dataset.metadata.band.unit.as_ref()))
+                }
                 _ => column(&dataset, name),
             };
             members.insert(name.to_owned(), value);
@@ -149,7 +154,6 @@ fn column(dataset: &Dataset, name: &str) -> Value {
         "minzoom" => json!(placement.minzoom),
         "maxzoom" => json!(placement.maxzoom),
         "band" => json!({ "number": m.band.number, "name": m.band.name }),
-        "unit" => json!(m.band.unit),
         "scale" => m.band.scale.map_or(Value::Null, number),
         "offset" => m.band.offset.map_or(Value::Null, number),
         "categorical" => json!(m.categorical),

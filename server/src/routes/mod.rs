@@ -40,6 +40,7 @@ use crate::lenient::sent_bytes;
 use crate::limits::{BODY_BYTES_MAX, URL_BYTES_MAX};
 use crate::state::AppState;
 
+pub(crate) use datasets::cursor;
 pub(crate) use picture::Made;
 pub(crate) use subject::Summary;
 

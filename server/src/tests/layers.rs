@@ -173,6 +173,7 @@ async fn a_datasets_own_style_comes_before_its_collections() {
     );
     assert_eq!(served.ok("/legend/plain/1.json?stretch_range=[0,10]").await["range"], json!([0.0, 10.0]));
     assert_eq!(served.ok("/legend/plain/1").await["unit"], "m");
+    assert_eq!(served.ok("/metadata/plain/1").await["unit"], "m");
     for end in ["png", "svg"] {
         let response = served.get(&format!("/legend/styled/1.{end}")).await;
         assert_eq!(response.status(), StatusCode::OK, "{end}");
