@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -196,32 +196,46 @@ async fn make(state: &AppState, plan: Plan) -> Result<Made, ApiError> {
         };
         state.pool.run(work).await?
     } else {
-        // Held until the picture is drawn: what was fetched is in memory as long.
-        let _permit = state.fetches.enter().await?;
-        loop {
-            let wanted = canvas.wanted(SCENES_READ_AT_ONCE);
-            if wanted.is_empty() {
-                break state.pool.run(move || Ok(canvas.finish()?)).await?;
-            }
-            let mut raw = match read_all(state, &plan.scenes[wanted]).await {
-                Ok(raw) => raw,
-                Err(error) => break Err(error.into()),
-            };
-            let laid = state.pool.run(move || {
-                while let Some(raw) = raw.pop() {
-                    canvas.lay(|_| Ok::<_, Failure>(raw))?;
-                }
-                Ok::<_, Failure>(canvas)
-            });
-            canvas = match laid.await? {
-                Ok(canvas) => canvas,
-                Err(error) => break Err(error),
-            };
-        }
+        make_fetched(state, &plan, canvas).await?
     };
     let (bytes, times) = made.map_err(|failure| failed(state, failure))?;
     state.metrics.made(&times);
     Ok(Made { bytes: Bytes::from(bytes), times: Some(times) })
+}
+
+/// From a store that is not local: a few scenes are fetched, then laid, until no other would show.
+async fn make_fetched(
+    state: &AppState,
+    plan: &Plan,
+    mut canvas: Canvas,
+) -> Result<Result<(Vec<u8>, Times), Failure>, ApiError> {
+    // Held until the picture is drawn: what was fetched is in memory as long.
+    let _permit = state.fetches.enter().await?;
+    loop {
+        let started = Instant::now();
+        let mut raw = match read_all(state, &plan.scenes[canvas.wanted(SCENES_READ_AT_ONCE)]).await {
+            Ok(raw) => raw,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        canvas.waited(started.elapsed());
+        let laid = state.pool.run(move || {
+            while let Some(raw) = raw.pop() {
+                canvas.lay(|_| Ok::<_, Failure>(raw))?;
+            }
+            Ok(if canvas.wanted(1).is_empty() { Laid::Made(canvas.finish()?) } else { Laid::More(canvas) })
+        });
+        canvas = match laid.await? {
+            Ok(Laid::More(canvas)) => canvas,
+            Ok(Laid::Made(made)) => return Ok(Ok(made)),
+            Err(failure) => return Ok(Err(failure)),
+        };
+    }
+}
+
+/// What became of a canvas.
+enum Laid {
+    More(Canvas),
+    Made((Vec<u8>, Times)),
 }
 
 fn read_local(state: &AppState, scene: &ScenePlan) -> Result<Vec<RawBlocks>, Failure> {

@@ -66,6 +66,11 @@ impl Canvas {
         self.left.saturating_sub(at_most)..self.left
     }
 
+    /// So long was waited for blocks that are laid next.
+    pub(crate) fn waited(&mut self, time: Duration) {
+        self.times.read += time;
+    }
+
     /// Lays the topmost scene that is left; `read` brings the blocks of its sources.
     pub(crate) fn lay<E: From<RenderError>>(
         &mut self,
