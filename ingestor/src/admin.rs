@@ -20,8 +20,6 @@ use crate::replica::ReplicaError;
 
 /// Rejected inputs in one answer.
 const REJECTED_MAX: usize = 1000;
-/// The media type of metrics.
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Routes and metrics of an ingestor.
 pub fn more(pipeline: &Arc<Pipeline>) -> server::More {
@@ -37,13 +35,10 @@ pub fn more(pipeline: &Arc<Pipeline>) -> server::More {
 
 /// Answers on a listener of its own until told to stop: what `kiln watch --admin` does.
 pub async fn serve(listener: TcpListener, more: server::More, shutdown: CancellationToken) {
-    let metrics = Arc::clone(&more.metrics);
+    let told = more.clone();
     let text = async move || {
-        // It looks at disks.
-        let metrics = Arc::clone(&metrics);
-        let text = tokio::task::spawn_blocking(move || metrics()).await.unwrap_or_default();
-        let content_type = HeaderValue::from_static(METRICS_TYPE);
-        ([(header::CONTENT_TYPE, content_type)], text).into_response()
+        let content_type = HeaderValue::from_static(server::METRICS_TYPE);
+        ([(header::CONTENT_TYPE, content_type)], told.text().await).into_response()
     };
     let nothing = async || {
         (StatusCode::NOT_FOUND, Json(json!({ "message": "here are /health, /ready, /metrics, /jobs and /rejected" })))

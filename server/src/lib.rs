@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use limits::Limits;
 pub use links::{TrustedProxy, segment as path_segment};
 pub use listen::listen;
+pub use metrics::CONTENT_TYPE as METRICS_TYPE;
 use routes::router;
 use state::AppState;
 
@@ -66,6 +67,14 @@ pub struct More {
     pub routes: Router,
     /// Its metrics, as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl More {
+    /// Its metrics. It may look at disks, so it blocks no thread that serves.
+    pub async fn text(&self) -> String {
+        let metrics = Arc::clone(&self.metrics);
+        tokio::task::spawn_blocking(move || metrics()).await.unwrap_or_default()
+    }
 }
 
 impl std::fmt::Debug for More {

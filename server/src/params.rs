@@ -10,6 +10,7 @@ use shared::metadata::BandStatistics;
 use crate::error::ApiError;
 use crate::tile::colormap::COLORS;
 use crate::tile::place::Size;
+use crate::tile::transform::{self, Operation};
 
 /// The query of a request, decoded.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +116,12 @@ impl Params {
             return Err(wrong());
         };
         Ok(Some([bound(name, low)?, bound(name, high)?]))
+    }
+
+    /// `color_transform` of a picture of so many bands; none is no operation.
+    pub(crate) fn operations(&self, bands: usize) -> Result<Vec<Operation>, ApiError> {
+        let Some(text) = self.get("color_transform") else { return Ok(Vec::new()) };
+        transform::parse(text, bands).map_err(|fault| ApiError::bad(format!("color_transform: {fault}")))
     }
 
     /// A picture's size, `[height, width]`.

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use shared::catalog::query::DatasetQuery;
 use shared::collection::Collection;
 use shared::dataset::Dataset;
 
@@ -101,14 +102,7 @@ impl FromRequestParts<AppState> for Ask {
 impl Ask {
     /// A dataset by its key values, or what is wrong with them.
     pub(crate) async fn dataset(&self, keys: &[String]) -> Result<Arc<Dataset>, ApiError> {
-        let names = self.collection.key_names();
-        if keys.len() != names.len() {
-            let (found, wanted) = (keys.len(), names.len());
-            return Err(ApiError::bad(format!(
-                "got {found} key values where this collection has {wanted} keys: {}",
-                names.join(", ")
-            )));
-        }
+        self.check_count(keys.len())?;
         let found = self.snapshot.dataset(&self.state, &self.collection.name, keys).await?;
         found.ok_or_else(|| {
             ApiError::not_found(format!("there is no dataset {}; GET /datasets lists them", keys.join("/")))
@@ -117,16 +111,8 @@ impl Ask {
 
     /// The first segments as key values, `*` as any. They must be as many as there are keys.
     pub(crate) fn pattern(&self, keys: usize) -> Result<KeyPattern, ApiError> {
-        let names = self.collection.key_names();
-        if keys != names.len() {
-            let wanted = names.len();
-            return Err(ApiError::bad(format!(
-                "got {keys} key values where this collection has {wanted} keys: {}",
-                names.join(", ")
-            )));
-        }
-        let part = |(value, wild): (&String, &bool)| (!wild).then(|| value.clone());
-        Ok(self.segments.iter().zip(&self.wild).take(keys).map(part).collect())
+        self.check_count(keys)?;
+        Ok(self.first(keys))
     }
 
     /// The same for routes that take all keys but the last.
@@ -138,8 +124,40 @@ impl Ask {
                 "got {keys} key values; this route takes all keys but the last: {wanted}"
             )));
         }
+        Ok(self.first(keys))
+    }
+
+    /// The first segments, a bare `*` as none.
+    fn first(&self, count: usize) -> KeyPattern {
         let part = |(value, wild): (&String, &bool)| (!wild).then(|| value.clone());
-        Ok(self.segments.iter().zip(&self.wild).take(keys).map(part).collect())
+        self.segments.iter().zip(&self.wild).take(count).map(part).collect()
+    }
+
+    /// What is wrong with so many key values, if that is not how many keys there are.
+    fn check_count(&self, found: usize) -> Result<(), ApiError> {
+        let names = self.collection.key_names();
+        if found == names.len() {
+            return Ok(());
+        }
+        let wanted = names.len();
+        Err(ApiError::bad(format!(
+            "got {found} key values where this collection has {wanted} keys: {}",
+            names.join(", ")
+        )))
+    }
+
+    /// The datasets of a query: from memory, or if any is not there, all in one look-up.
+    pub(crate) async fn datasets(&self, query: DatasetQuery) -> Result<Vec<Arc<Dataset>>, ApiError> {
+        let collection = self.collection.name.clone();
+        self.with_snapshot(move |snapshot| {
+            let keys = snapshot.catalog.dataset_keys(&collection, &query)?;
+            if let Some(known) = keys.iter().map(|keys| snapshot.known(&collection, keys)).collect::<Option<Vec<_>>>() {
+                return Ok(known);
+            }
+            let found = snapshot.catalog.datasets_of(&collection, &query)?;
+            Ok(found.into_iter().map(|dataset| snapshot.keep(&collection, dataset)).collect())
+        })
+        .await
     }
 
     /// A channel's pattern: its value of the last key, and `<channel>.<key>=value` in place of other keys.
@@ -204,7 +222,8 @@ pub(crate) fn json(body: &Value) -> Response {
     response
 }
 
-fn decode(segment: &str) -> String {
+/// A segment or a part of one, percent-decoded.
+pub(crate) fn decode(segment: &str) -> String {
     percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 

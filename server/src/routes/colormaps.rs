@@ -23,8 +23,12 @@ pub(super) fn find<'a>(collection: &'a Collection, name: &str) -> Option<Cow<'a,
     own.map(|colors| Cow::Borrowed(colors.as_slice())).or_else(|| colormap::named(name).map(Cow::Borrowed))
 }
 
-/// What is said of a name that is no map's.
-pub(super) fn unknown(collection: &Collection, name: &str) -> ApiError {
+/// The same, or what is said of a name that is no map's.
+pub(super) fn require<'a>(collection: &'a Collection, name: &str) -> Result<Cow<'a, [[u8; 4]]>, ApiError> {
+    find(collection, name).ok_or_else(|| unknown(collection, name))
+}
+
+fn unknown(collection: &Collection, name: &str) -> ApiError {
     ApiError::bad(format!("there is no colormap {name:?}; the colormaps are {}", all(collection).join(", ")))
 }
 
@@ -41,7 +45,7 @@ pub(super) async fn values(ask: Ask) -> Result<Response, ApiError> {
     }
     let colors = match ask.params.get("colormap") {
         None => Cow::Owned(colormap::greyscale()),
-        Some(name) => find(&ask.collection, name).ok_or_else(|| unknown(&ask.collection, name))?,
+        Some(name) => require(&ask.collection, name)?,
     };
     let entries: Vec<Value> = (0..count)
         .map(|i| {

@@ -54,11 +54,7 @@ fn look(ask: &Ask, expression: Expression, target: Target) -> Result<Look, ApiEr
     };
     let paint = match ask.params.get("colormap") {
         None => Paint::Grey,
-        Some(name) => {
-            let colors = colormaps::find(&ask.collection, name);
-            let colors = colors.ok_or_else(|| colormaps::unknown(&ask.collection, name))?;
-            Paint::Palette(colors.into_owned())
-        }
+        Some(name) => Paint::Palette(colormaps::require(&ask.collection, name)?.into_owned()),
     };
     let scales = vec![Scale::Stretch { low, high }];
     Ok(Look { formula: Some(Arc::new(expression)), scales, paint, transform: Vec::new() })

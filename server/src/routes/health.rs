@@ -1,6 +1,6 @@
 //! `GET /health`, `/ready`, and what `/` says until there is a page.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,6 +9,7 @@ use serde_json::json;
 use shared::clock;
 
 use super::ask::json;
+use crate::More;
 use crate::metrics::CONTENT_TYPE;
 use crate::state::AppState;
 
@@ -28,10 +29,7 @@ pub(super) async fn alive() -> Response {
 }
 
 /// For Prometheus.
-pub(super) async fn metrics(
-    State(state): State<AppState>,
-    more: Option<Arc<dyn Fn() -> String + Send + Sync>>,
-) -> Response {
+pub(super) async fn metrics(State(state): State<AppState>, more: Option<More>) -> Response {
     let served = state.served.load_full();
     let served = served
         .as_ref()
@@ -39,9 +37,7 @@ pub(super) async fn metrics(
     let mut text = state.metrics.text(served);
     if let Some(more) = more {
         // One text has one end.
-        // It looks at disks.
-        let more = tokio::task::spawn_blocking(move || more()).await.unwrap_or_else(|_| END.to_owned());
-        text = text.strip_suffix(END).unwrap_or(&text).to_owned() + &more;
+        text = text.strip_suffix(END).unwrap_or(&text).to_owned() + &more.text().await;
     }
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response()
 }

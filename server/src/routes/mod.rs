@@ -22,8 +22,6 @@ mod target;
 mod tilejson;
 mod wmts;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method};
@@ -98,7 +96,7 @@ pub(crate) fn admin(state: AppState, more: Option<More>) -> Router {
 
 /// Of the server itself.
 fn service(more: Option<&More>) -> Router<AppState> {
-    let more = more.map(|more| Arc::clone(&more.metrics));
+    let more = more.cloned();
     Router::new()
         .route("/health", get(health::alive))
         .route("/ready", get(health::ready))

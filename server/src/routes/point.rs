@@ -5,16 +5,17 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde_json::{Value, json};
 use shared::bbox::Bbox;
-use shared::catalog::query::{DatasetFilter, DatasetQuery};
+use shared::catalog::query::DatasetQuery;
 use shared::dataset::{DataType, Dataset};
 
 use super::ask::{Ask, json, number};
 use super::datasets::order_by;
 use super::picture::with_blocks;
+use super::subject::filter_of;
 use crate::error::ApiError;
 use crate::limits::POINTS_MAX;
 use crate::tile::place::{Place, Size};
-use crate::tile::plan::{ScenePlan, source};
+use crate::tile::plan::ScenePlan;
 use crate::tile::render::decode_all;
 
 /// Datasets asked unless said otherwise.
@@ -35,19 +36,11 @@ pub(super) async fn show(ask: Ask) -> Result<Response, ApiError> {
     let datasets = if pattern.iter().all(Option::is_some) {
         vec![ask.dataset(&pattern.into_iter().flatten().collect::<Vec<_>>()).await?]
     } else {
-        let values = pattern.iter().enumerate().filter_map(|(key, value)| Some((key, vec![value.clone()?])));
         let here = Bbox { west: lon, south: lat, east: lon, north: lat };
-        let filter = DatasetFilter { values: values.collect(), bbox: Some(here), ..DatasetFilter::default() };
-        let order = ask.params.get("order_by").map_or(Ok(Vec::new()), |text| order_by(&ask.collection, text))?;
+        let order_by = ask.params.get("order_by").map_or(Ok(Vec::new()), |text| order_by(&ask.collection, text))?;
         let ascending = ask.params.boolean("ascending", true)?;
-        let query = DatasetQuery { filter, order_by: order, ascending, limit, ..DatasetQuery::default() };
-        let collection = ask.collection.name.clone();
-        let found = ask.with_snapshot(move |snapshot| snapshot.catalog.dataset_keys(&collection, &query)).await?;
-        let mut datasets = Vec::with_capacity(found.len());
-        for keys in found {
-            datasets.push(ask.dataset(&keys).await?);
-        }
-        datasets
+        let filter = filter_of(&pattern, Some(here));
+        ask.datasets(DatasetQuery { filter, order_by, ascending, limit, ..DatasetQuery::default() }).await?
     };
     let mut values = Vec::with_capacity(datasets.len());
     for some in datasets.chunks(BLOCKS_AT_ONCE) {
@@ -70,9 +63,8 @@ async fn values(ask: &Ask, datasets: &[Arc<Dataset>], lon: f64, lat: f64) -> Res
     let size = Size { height: 1, width: 1 };
     let mut scenes = Vec::with_capacity(datasets.len());
     for dataset in datasets {
-        let found = source(dataset, false, size, Place::Point { lon, lat });
-        let found = found.map_err(|error| ApiError::internal(error.to_string()))?;
-        scenes.push(ScenePlan { sources: found.into_iter().map(|(source, _)| source).collect(), channels: Vec::new() });
+        let plan = ScenePlan::of_one(dataset, size, Place::Point { lon, lat });
+        scenes.push(plan.map_err(|error| ApiError::internal(error.to_string()))?);
     }
     let (plans, datasets) = (scenes.clone(), datasets.to_vec());
     with_blocks(&ask.state, &scenes, move |read| {

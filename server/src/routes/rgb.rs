@@ -2,17 +2,16 @@
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use shared::catalog::query::{DatasetFilter, DatasetQuery};
+use shared::catalog::query::DatasetQuery;
 
 use super::ask::Ask;
 use super::picture::{self, Look};
 use super::style;
-use super::subject::{KeyPattern, Subject};
+use super::subject::{KeyPattern, Subject, filter_of};
 use super::target::{Target, target};
 use crate::error::ApiError;
 use crate::params::{Params, resolve};
 use crate::tile::plan::{Paint, Scale};
-use crate::tile::transform;
 
 /// The channels, and the parameters of their stretches.
 pub(super) const CHANNELS: [(&str, &str); 3] = [("r", "r_range"), ("g", "g_range"), ("b", "b_range")];
@@ -36,10 +35,7 @@ pub(super) async fn show(ask: Ask, headers: HeaderMap) -> Result<Response, ApiEr
 }
 
 fn look(ask: &Ask, params: &Params, subject: &Subject) -> Result<Look, ApiError> {
-    let transform = match params.get("color_transform") {
-        Some(text) => transform::parse(text, 3).map_err(|fault| ApiError::bad(format!("color_transform: {fault}")))?,
-        None => Vec::new(),
-    };
+    let transform = params.operations(3)?;
     let mut scales = Vec::with_capacity(3);
     for (i, (_, range)) in CHANNELS.iter().enumerate() {
         let own = || style::stretch(&style::of(&ask.collection, subject.dataset(i)?));
@@ -67,13 +63,6 @@ async fn channel_values(ask: &Ask, pattern: &KeyPattern) -> Result<[String; 3], 
 }
 
 async fn own_bands(ask: &Ask, pattern: &KeyPattern) -> Result<Option<[String; 3]>, ApiError> {
-    let values = pattern.iter().enumerate().filter_map(|(key, value)| Some((key, vec![value.clone()?]))).collect();
-    let filter = DatasetFilter { values, ..DatasetFilter::default() };
-    let query = DatasetQuery { filter, limit: 1, ..DatasetQuery::default() };
-    let collection = ask.collection.name.clone();
-    let found = ask.with_snapshot(move |snapshot| snapshot.catalog.dataset_keys(&collection, &query)).await?;
-    match found.first() {
-        Some(first) => Ok(ask.dataset(first).await?.metadata.rgb.clone()),
-        None => Ok(None),
-    }
+    let query = DatasetQuery { filter: filter_of(pattern, None), limit: 1, ..DatasetQuery::default() };
+    Ok(ask.datasets(query).await?.first().and_then(|first| first.metadata.rgb.clone()))
 }

@@ -13,7 +13,6 @@ use super::{colormaps, style};
 use crate::error::ApiError;
 use crate::params::{ExplicitMap, Params, resolve};
 use crate::tile::plan::{Paint, Scale};
-use crate::tile::transform;
 
 /// One band as a picture.
 pub(super) async fn show(ask: Ask, headers: HeaderMap) -> Result<Response, ApiError> {
@@ -37,10 +36,7 @@ pub(super) async fn answer(
 
 /// How a band is painted under these parameters.
 pub(super) fn look(ask: &Ask, params: &Params, subject: &Subject) -> Result<Look, ApiError> {
-    let operations = match params.get("color_transform") {
-        Some(text) => transform::parse(text, 1).map_err(|fault| ApiError::bad(format!("color_transform: {fault}")))?,
-        None => Vec::new(),
-    };
+    let operations = params.operations(1)?;
     let Some(dataset) = subject.dataset(0) else { return Err(ApiError::internal("a layer without a dataset")) };
     let style = style::of(&ask.collection, dataset);
     let stretch = params.stretch("stretch_range")?.or_else(|| style::stretch(&style));
@@ -77,7 +73,7 @@ pub(super) fn coloring(
         }
         (_, Some(_)) => Err(ApiError::bad("explicit_color_map is only for colormap=explicit")),
         (Some(name), None) => {
-            let colors = colormaps::find(collection, name).ok_or_else(|| colormaps::unknown(collection, name))?;
+            let colors = colormaps::require(collection, name)?;
             Ok(Coloring::Map(Paint::Palette(colors.into_owned())))
         }
         (None, None) => {

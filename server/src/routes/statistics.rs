@@ -17,7 +17,7 @@ use crate::geojson::{Document, Rings};
 use crate::limits::{BODY_BYTES_MAX, STATISTICS_BLOCKS_MAX};
 use crate::state::AppState;
 use crate::tile::place::{Place, Size};
-use crate::tile::plan::{ScenePlan, source};
+use crate::tile::plan::ScenePlan;
 use crate::tile::render::decode_all;
 use crate::tile::zonal::{Shape, Tally, Zonal};
 
@@ -116,8 +116,8 @@ async fn add(
         let col = u32::try_from(col.rem_euclid(1 << zoom)).ok();
         let tile = col.zip(u32::try_from(*row).ok()).and_then(|(col, row)| TileCoord::new(zoom, col, row));
         let place = tile.map_or(Place::OffGrid, Place::Tile);
-        let found = source(dataset, false, size, place).map_err(|error| ApiError::internal(error.to_string()))?;
-        scenes.push(ScenePlan { sources: found.into_iter().map(|(source, _)| source).collect(), channels: Vec::new() });
+        let plan = ScenePlan::of_one(dataset, size, place);
+        scenes.push(plan.map_err(|error| ApiError::internal(error.to_string()))?);
     }
     let (plans, dataset, shape) = (scenes.clone(), Arc::clone(dataset), Arc::clone(shape));
     with_blocks(state, &scenes, move |read| {
@@ -131,13 +131,8 @@ async fn add(
             let (left, top) = (col * TILE_SIZE as i64, row * TILE_SIZE as i64);
             if rows.0 != Some(top) {
                 let spans = |y: i64| match only {
-                    Some((row, span)) => {
-                        if row == y {
-                            vec![span]
-                        } else {
-                            Vec::new()
-                        }
-                    }
+                    Some((row, span)) if row == y => vec![span],
+                    Some(_) => Vec::new(),
                     None => shape.row(y),
                 };
                 rows = (Some(top), (top..top + TILE_SIZE as i64).map(spans).collect());

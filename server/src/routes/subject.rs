@@ -194,25 +194,10 @@ impl Mosaic {
 
     /// The datasets of one channel that match, from the top.
     fn query(&self, pattern: &KeyPattern, bbox: Option<Bbox>, limit: usize) -> DatasetQuery {
-        let values = pattern.iter().enumerate().filter_map(|(key, value)| Some((key, vec![value.clone()?])));
-        let filter = DatasetFilter { values: values.collect(), bbox, ..DatasetFilter::default() };
+        let filter = filter_of(pattern, bbox);
         // The catalogue's own order is cheaper to ask for.
         let order_by = if self.order.is_sorted() { Vec::new() } else { self.order.clone() };
         DatasetQuery { filter, order_by, ascending: !self.ascending, limit, ..DatasetQuery::default() }
-    }
-
-    /// The datasets of a query: from memory, or if any is not there, all in one look-up.
-    async fn datasets(&self, ask: &Ask, query: DatasetQuery) -> Result<Vec<Arc<Dataset>>, ApiError> {
-        let collection = ask.collection.name.clone();
-        ask.with_snapshot(move |snapshot| {
-            let keys = snapshot.catalog.dataset_keys(&collection, &query)?;
-            if let Some(known) = keys.iter().map(|keys| snapshot.known(&collection, keys)).collect::<Option<Vec<_>>>() {
-                return Ok(known);
-            }
-            let found = snapshot.catalog.datasets_of(&collection, &query)?;
-            Ok(found.into_iter().map(|dataset| snapshot.keep(&collection, dataset)).collect())
-        })
-        .await
     }
 
     async fn summarize(&self, ask: &Ask) -> Result<Summary, ApiError> {
@@ -222,7 +207,7 @@ impl Mosaic {
         for pattern in &self.patterns {
             let query = self.query(pattern, None, MOSAIC_SUMMARY_MAX);
             let filter = query.filter.clone();
-            let datasets = self.datasets(ask, query).await?;
+            let datasets = ask.datasets(query).await?;
             let Some(top) = datasets.first() else {
                 let shown: Vec<&str> = pattern.iter().map(|value| value.as_deref().unwrap_or("*")).collect();
                 return Err(ApiError::not_found(format!(
@@ -273,7 +258,7 @@ impl Mosaic {
             }
             asked.push(pattern);
             let near = grown(&bbox, self.summary.reach);
-            let candidates = self.datasets(ask, self.query(pattern, Some(near), MOSAIC_CANDIDATES_MAX)).await?;
+            let candidates = ask.datasets(self.query(pattern, Some(near), MOSAIC_CANDIDATES_MAX)).await?;
             truncated |= candidates.len() == MOSAIC_CANDIDATES_MAX;
             let mut met = 0;
             for dataset in candidates {
@@ -313,6 +298,12 @@ impl Mosaic {
         }
         Ok((scenes, truncated))
     }
+}
+
+/// The datasets that match a pattern and meet a box.
+pub(super) fn filter_of(pattern: &KeyPattern, bbox: Option<Bbox>) -> DatasetFilter {
+    let values = pattern.iter().enumerate().filter_map(|(key, value)| Some((key, vec![value.clone()?])));
+    DatasetFilter { values: values.collect(), bbox, ..DatasetFilter::default() }
 }
 
 /// Degrees that a pixel of a zoom is wide.

@@ -1,14 +1,16 @@
 //! WMTS 1.0.0 (OGC 07-057r7): capabilities, and tiles by key–value pairs. RESTful tiles are those of `/singleband`, which the capabilities name.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use shared::bbox::Bbox;
 use shared::catalog::query::DatasetQuery;
+use shared::dataset::Dataset;
 use shared::grid::{HALF_WORLD_M, TILE_SIZE, TileCoord, pixel_side_m};
 
-use super::ask::Ask;
+use super::ask::{Ask, decode};
 use super::subject::Subject;
 use super::target::{PlaceAsked, Target};
 use super::{colormaps, singleband, style};
@@ -19,7 +21,6 @@ use crate::params::Params;
 use crate::tile::encode::Format;
 use crate::tile::legend::escaped;
 use crate::tile::plan::Scene;
-use crate::tile::transform;
 
 /// The tile matrix set of the OGC's registry, and its zooms that are told.
 const MATRIX_SET: &str = "WebMercatorQuad";
@@ -84,8 +85,7 @@ async fn tile(mut ask: Ask, headers: HeaderMap) -> Result<Response, ApiError> {
         format.ok_or_else(|| ApiError::bad(format!("Format={media} is not image/png, image/webp or image/jpeg")))?;
     let layer = own("Layer")?;
     let values = layer.split('/').filter(|part| !part.is_empty());
-    let values = values.map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned());
-    (ask.segments, ask.wild) = values.map(|value| (value, false)).unzip();
+    (ask.segments, ask.wild) = values.map(|value| (decode(value), false)).unzip();
     let target = Target::Picture { place: PlaceAsked::Tile { tile: TileCoord::new(z as u8, x, y), times: 1 }, format };
     let pattern = ask.pattern(ask.segments.len())?;
     let subject = Subject::find(&ask, vec![pattern]).await?;
@@ -98,8 +98,7 @@ async fn capabilities(ask: &Ask) -> Result<Response, ApiError> {
     let own: Vec<&str> = ask.params.iter().map(|(name, _)| name).filter(is_own).collect();
     let filter = super::datasets::filter(ask, &own)?;
     let query = DatasetQuery { filter, limit: WMTS_LAYERS_MAX + 1, ..DatasetQuery::default() };
-    let collection = ask.collection.name.clone();
-    let found = ask.with_snapshot(move |snapshot| snapshot.catalog.dataset_keys(&collection, &query)).await?;
+    let found = ask.datasets(query).await?;
     if found.len() > WMTS_LAYERS_MAX {
         return Err(ApiError::bad(format!(
             "more than {WMTS_LAYERS_MAX} datasets match; narrow them down with filters as of /datasets, such as /wmts?{}=…",
@@ -114,8 +113,8 @@ async fn capabilities(ask: &Ask) -> Result<Response, ApiError> {
     check_passed_on(ask)?;
     let and = if passed.is_empty() { String::new() } else { format!("{passed}&") };
     let mut xml = head(&ask.collection.title, &format!("{url}?{and}"));
-    for keys in found {
-        layer(ask, &keys, &mut xml).await?;
+    for dataset in found {
+        layer(ask, dataset, &mut xml);
     }
     matrix_set(&mut xml);
     let _ = writeln!(xml, "</Contents><ServiceMetadataURL xlink:href=\"{}\"/></Capabilities>", escaped(&url));
@@ -145,8 +144,8 @@ fn head(title: &str, url: &str) -> String {
     )
 }
 
-async fn layer(ask: &Ask, keys: &[String], xml: &mut String) -> Result<(), ApiError> {
-    let dataset = ask.dataset(keys).await?;
+fn layer(ask: &Ask, dataset: Arc<Dataset>, xml: &mut String) {
+    let keys = dataset.keys.clone();
     let bounds = dataset.metadata.bounds;
     let (placement, subject) = (dataset.cog.placement, Subject::One(Scene { channels: vec![Some(dataset)] }));
     let params = style::handed_out(ask, &subject);
@@ -191,7 +190,6 @@ async fn layer(ask: &Ask, keys: &[String], xml: &mut String) -> Result<(), ApiEr
         );
     }
     *xml += "</Layer>";
-    Ok(())
 }
 
 /// Refuses what the tiles would refuse.
@@ -199,15 +197,11 @@ fn check_passed_on(ask: &Ask) -> Result<(), ApiError> {
     let params = &ask.params;
     params.stretch("stretch_range")?;
     params.explicit_map()?;
-    if let Some(text) = params.get("color_transform") {
-        transform::parse(text, 1).map_err(|fault| ApiError::bad(format!("color_transform: {fault}")))?;
+    params.operations(1)?;
+    if let Some(name) = params.get("colormap").filter(|name| *name != "explicit") {
+        colormaps::require(&ask.collection, name)?;
     }
-    match params.get("colormap").filter(|name| *name != "explicit") {
-        Some(name) if colormaps::find(&ask.collection, name).is_none() => {
-            Err(colormaps::unknown(&ask.collection, name))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// The parameters of layers, as a query.

@@ -9,7 +9,7 @@ use shared::grid::TILE_SIZE;
 use super::canon::Canon;
 use super::encode::Format;
 use super::expression::Expression;
-use super::place::{BLOCKS_MAX, Place, Size, blocks_at_most};
+use super::place::{BLOCKS_MAX, Place, Size, blocks_at_most, mercator};
 use super::sampling::{Axis, Kernel, Window};
 use super::transform::Operation;
 
@@ -136,10 +136,9 @@ impl Layer {
             scenes.extend(self.plan_scene(scene, place, &mut canon)?);
         }
         let first = all.first().and_then(|scene| scene.channels.iter().flatten().next());
-        let extent_m = place.extent_m().or_else(|| {
-            let bounds = first.filter(|_| place == Place::Preview).map(|dataset| dataset.metadata.bounds);
-            bounds.and_then(|bounds| Place::Crop(bounds).extent_m())
-        });
+        let extent_m = place
+            .extent_m()
+            .or_else(|| first.filter(|_| place == Place::Preview).map(|dataset| mercator(&dataset.metadata.bounds)));
         if scenes.is_empty() {
             canon = Canon::empty(&self);
         } else if scenes.len() > 1 {
@@ -230,8 +229,16 @@ impl Source {
     }
 }
 
+impl ScenePlan {
+    /// The values of one dataset, whatever they are painted like.
+    pub(crate) fn of_one(dataset: &Arc<Dataset>, size: Size, place: Place) -> Result<Self, PlanError> {
+        let found = source(dataset, false, size, place)?;
+        Ok(Self { sources: found.into_iter().map(|(source, _)| source).collect(), channels: Vec::new() })
+    }
+}
+
 /// What to read of a dataset for a picture; None if it has nothing there.
-pub(crate) fn source(
+fn source(
     dataset: &Arc<Dataset>,
     labels: bool,
     size: Size,

@@ -64,7 +64,7 @@ impl Shape {
         crossings.chunks_exact(2).map(|pair| (pixel(pair[0]), pixel(pair[1]))).filter(|(from, to)| from < to).collect()
     }
 
-    /// The same shape, and nothing but the pixel in its middle: for what is smaller than a pixel.
+    /// The pixel in its middle: column and row.
     pub(crate) fn middle(&self) -> (i64, i64) {
         let n = self.edges.len() as f64;
         let sum = self.edges.iter().fold((0.0, 0.0), |sum, edge| (sum.0 + edge[0], sum.1 + edge[1]));

@@ -68,6 +68,13 @@ impl<'a> Sql<'a> {
         self.parameters.push(value.into());
     }
 
+    /// At most so many, leaving out so many: the end of a statement.
+    fn page(&mut self, limit: usize, offset: usize) {
+        self.text += " LIMIT ? OFFSET ?";
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.parameters.extend([number(limit).into(), number(offset).into()]);
+    }
+
     /// A condition on one key of dataset `d`; `test` has one mark for the value.
     fn key_test(&mut self, key: usize, test: &str, value: &'a str) {
         let collection = self.collection;
@@ -127,9 +134,8 @@ pub(super) fn select<'a>(collection: i64, column: &str, query: &'a DatasetQuery)
     }
     let direction = if query.ascending { "ASC" } else { "DESC" };
     let ordered: Vec<String> = order.iter().map(|part| format!("{part} {direction}")).collect();
-    let _ = write!(sql.text, " ORDER BY {} LIMIT ? OFFSET ?", ordered.join(", "));
-    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    sql.parameters.extend([number(query.limit).into(), number(query.offset).into()]);
+    let _ = write!(sql.text, " ORDER BY {}", ordered.join(", "));
+    sql.page(query.limit, query.offset);
     sql
 }
 
@@ -167,8 +173,7 @@ pub(super) fn values<'a>(
         (0..3).for_each(|_| sql.value(prefix));
     }
     sql.filter(filter);
-    sql.text += " GROUP BY k.value ORDER BY k.value LIMIT ? OFFSET ?";
-    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    sql.parameters.extend([number(limit).into(), number(offset).into()]);
+    sql.text += " GROUP BY k.value ORDER BY k.value";
+    sql.page(limit, offset);
     sql
 }

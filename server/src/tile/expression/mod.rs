@@ -104,7 +104,8 @@ impl Expression {
     /// Refuses what would take too long for a picture of so many pixels and scenes.
     pub(crate) fn check_cost(&self, pixels: usize, scenes: usize) -> Result<(), Fault> {
         // A mosaic is given more time than one scene, but not as many times more as it has scenes.
-        let max = if scenes > 1 { COST_MAX * MOSAIC_COST_TIMES } else { COST_MAX } / pixels.max(1) / scenes.max(1);
+        let budget = if scenes > 1 { COST_MAX * MOSAIC_COST_TIMES } else { COST_MAX };
+        let max = budget / pixels.max(1) / scenes.max(1);
         if self.cost <= max {
             return Ok(());
         }
