@@ -68,7 +68,7 @@ async fn jobs(State(pipeline): State<Arc<Pipeline>>, Query(asked): Query<Asked>)
         .into_iter()
         .filter(|(key, _)| asked.input.as_ref().is_none_or(|input| *input == key.path))
         .map(|(key, job)| {
-            let source = pipeline.sources.get(key.source).map(|source| source.folder.name.as_str());
+            let source = pipeline.sources.get(key.source).map(|source| source.source.name());
             json!({
                 "source": source, "input": key.path, "stage": job.stage.name(), "done": job.done,
                 "seconds": job.started.elapsed().as_secs_f64(),
@@ -92,7 +92,7 @@ async fn jobs(State(pipeline): State<Arc<Pipeline>>, Query(asked): Query<Asked>)
 async fn decided(pipeline: &Pipeline, input: &str) -> Result<Vec<Value>, ReplicaError> {
     let mut found = Vec::new();
     for source in &pipeline.sources {
-        let (name, path) = (source.folder.name.clone(), input.to_owned());
+        let (name, path) = (source.source.name().to_owned(), input.to_owned());
         let row = pipeline
             .replica
             .with(move |conn| match inputs::find(conn, &name, &path)? {

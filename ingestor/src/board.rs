@@ -23,8 +23,10 @@ const UNPUBLISHED_MAX: usize = 10_000;
 pub enum Stage {
     /// The log followed, the source asked, the file settling.
     Look,
-    /// Linked into scratch and hashed; waiting for a thread.
+    /// Linked or downloaded into scratch, and hashed.
     Stage,
+    /// Waiting for a thread.
+    Wait,
     /// In a child process.
     Convert,
     /// COGs on their way into the store.
@@ -39,6 +41,7 @@ impl Stage {
         match self {
             Self::Look => "look",
             Self::Stage => "stage",
+            Self::Wait => "wait",
             Self::Convert => "convert",
             Self::Upload => "upload",
             Self::Commit => "commit",
@@ -55,6 +58,8 @@ pub struct JobNow {
     pub done: f64,
     /// When it began.
     pub started: Instant,
+    /// When it last got on.
+    pub advanced: Instant,
     entered: Instant,
 }
 
@@ -107,7 +112,7 @@ impl Board {
     /// A job begins.
     pub fn begin(&self, key: &InputKey) -> Entry<'_> {
         let now = Instant::now();
-        lock(&self.jobs).insert(key.clone(), JobNow { stage: Stage::Look, done: 0.0, started: now, entered: now });
+        lock(&self.jobs).insert(key.clone(), JobNow { stage: Stage::Look, done: 0.0, started: now, advanced: now, entered: now });
         Entry { board: self, key: key.clone() }
     }
 
@@ -156,6 +161,11 @@ impl Board {
         lock(&self.jobs).iter().map(|(key, job)| (key.clone(), *job)).collect()
     }
 
+    /// The job on an input, if there is one at work.
+    pub fn job(&self, key: &InputKey) -> Option<JobNow> {
+        lock(&self.jobs).get(key).copied()
+    }
+
     /// How many inputs wait.
     pub fn pending(&self) -> usize {
         lock(&self.waiting).pending
@@ -201,14 +211,22 @@ impl Entry<'_> {
     pub fn at(&self, stage: Stage) {
         if let Some(job) = lock(&self.board.jobs).get_mut(&self.key) {
             self.board.spent(job.stage, job.entered.elapsed());
-            (job.stage, job.entered) = (stage, Instant::now());
+            let now = Instant::now();
+            (job.stage, job.entered, job.advanced) = (stage, now, now);
         }
     }
 
     /// So much of the conversion is done.
     pub fn done(&self, done: f64) {
         if let Some(job) = lock(&self.board.jobs).get_mut(&self.key) {
-            job.done = done;
+            (job.done, job.advanced) = (done, Instant::now());
+        }
+    }
+
+    /// A piece of it moved into scratch or into the store.
+    pub fn moved(&self) {
+        if let Some(job) = lock(&self.board.jobs).get_mut(&self.key) {
+            job.advanced = Instant::now();
         }
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use shared::catalog::collections;
 use shared::collection::Collection;
 use shared::commit::Change;
+use shared::slot::Slot;
 use shared::store::{Store, StoreError};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -18,16 +20,21 @@ use tokio_util::sync::CancellationToken;
 use crate::admin;
 use crate::board::Board;
 use crate::committer::Committer;
-use crate::dispatch::{Dispatch, raise};
+use crate::dispatch::{Dispatch, Listing, SharedWork, announce, raise};
+use crate::hook::{self, Sink};
 use crate::lock::{IngestLock, LockError, author};
+use crate::nats::{self, JobQueue, Nats, NatsError, NatsSettings};
 use crate::pipeline::{Pipeline, SourceSetup};
 use crate::progress::Progress;
 use crate::publisher::{self, Publisher};
+use crate::probed;
 use crate::queue::{InputKey, Queue};
 use crate::reconcile::{self, Gone};
 use crate::replica::{Replica, ReplicaError};
 use crate::scratch::Scratch;
 use crate::settings::{Settings, key_list};
+use crate::source::Source;
+use crate::source::watch::Hint;
 use crate::worker::{Pool, PoolConfig};
 
 /// Jobs at work at once, for each thread of the budget: while some convert, others are staged or wait for their commit.
@@ -37,6 +44,12 @@ pub(crate) const STOP_JOBS: Duration = Duration::from_secs(1);
 const STOP_PUBLISH: Duration = Duration::from_secs(2);
 /// COGs are at most about so much larger than their inputs: overviews add a third, the finer grid up to as much again, compression takes it back.
 const EXPECTED_GROWTH_PERCENT: u64 = 150;
+/// Lanes of the shared queue, each with slots of its own.
+const LANES: usize = 2;
+/// A job that has not got on for so long, or for twice the time a conversion may stall, is left to another ingestor.
+const PATIENCE_MIN: Duration = Duration::from_mins(1);
+/// Inputs found by a listing and not yet taken.
+const FOUND_MAX: usize = 1000;
 /// For people, as disks are sold.
 pub(crate) const MEGABYTE: u64 = 1_000_000;
 /// Part of the free space that may be expected to be written without asking.
@@ -54,6 +67,9 @@ pub enum IngestError {
     /// The log cannot be followed or written.
     #[error("{error}; ingesting stops{advice}", error = .0, advice = advice(.0))]
     Replica(#[from] ReplicaError),
+    /// The queue cannot be used.
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     /// A local folder failed.
     #[error("cannot use {path}: {source}")]
     File {
@@ -105,7 +121,11 @@ impl IngestError {
     pub fn is_bad_input(&self) -> bool {
         matches!(
             self,
-            Self::Store(StoreError::Unusable { .. }) | Self::Lock(_) | Self::OtherKeys { .. } | Self::Space { .. }
+            Self::Store(StoreError::Unusable { .. })
+                | Self::Nats(NatsError::Unusable { .. })
+                | Self::Lock(_)
+                | Self::OtherKeys { .. }
+                | Self::Space { .. }
         )
     }
 }
@@ -123,7 +143,20 @@ pub struct Ingest {
     head: watch::Sender<u64>,
     publisher: Publisher,
     committer: JoinHandle<Result<(), ReplicaError>>,
+    /// The queue shared with other ingestors, and how long they wait for a word of us.
+    queue_shared: Option<(JobQueue, NatsSettings)>,
+    stall: Duration,
     _lock: IngestLock,
+    _slot: Slot,
+}
+
+/// Where notifications may be posted.
+#[derive(Debug)]
+pub struct Hook {
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// What those who post must know.
+    pub secret: Option<String>,
 }
 
 /// What a first listing found.
@@ -142,8 +175,17 @@ impl Ingest {
     pub async fn open(settings: Settings, published: Arc<Notify>) -> Result<(Self, Plan), IngestError> {
         let store = Store::open(&settings.store, true)?;
         let lock = IngestLock::take(&store)?;
-        store.probe().await?;
-        let state = settings.state.join(&blake3::hash(store.name().as_bytes()).to_hex()[..16]);
+        let of_store = settings.state.join(&blake3::hash(store.name().as_bytes()).to_hex()[..16]);
+        let slot = Slot::claim(&of_store).map_err(|source| IngestError::File { path: of_store.clone(), source })?;
+        let state = slot.path().to_owned();
+        probed::require(&store, &of_store).await?;
+        let nats = match settings.nats.clone() {
+            Some(nats) => Nats::connect(nats, &CancellationToken::new()).await?,
+            None => None,
+        };
+        if let Some(nats) = &nats {
+            nats.ensure_streams().await?;
+        }
         let replica = Arc::new(Replica::open(store, &state).await?);
         define(&replica, &settings.sources).await?;
         let scratch_path = state.join("scratch");
@@ -155,6 +197,7 @@ impl Ingest {
             memory_bytes: settings.memory_bytes,
             stall: settings.stall,
             program,
+            thread_for_live: nats.is_some(),
         };
         let head = watch::Sender::new(replica.head().await?);
         let at_work = Arc::new(AtomicUsize::new(0));
@@ -166,7 +209,7 @@ impl Ingest {
                 raise(&committed_head, n);
             });
         let publisher =
-            Publisher::new(Arc::clone(&replica), state.join("publish"), at_work, published, Arc::clone(&board));
+            Publisher::new(Arc::clone(&replica), state.join("publish"), at_work, published, nats.clone(), Arc::clone(&board));
         std::fs::create_dir_all(state.join("publish"))
             .map_err(|source| IngestError::File { path: state.clone(), source })?;
         publisher::sweep(&state.join("publish"))
@@ -195,7 +238,10 @@ impl Ingest {
             head,
             publisher,
             committer: committing,
+            queue_shared: nats.map(JobQueue::new).zip(settings.nats),
+            stall: settings.stall,
             _lock: lock,
+            _slot: slot,
         };
         let plan = ingest.plan(settings.yes).await?;
         Ok((ingest, plan))
@@ -216,13 +262,35 @@ impl Ingest {
         let mut plan = Plan::default();
         for index in 0..self.pipeline.sources.len() {
             let source = &self.pipeline.sources[index];
-            if let Some(scan) = reconcile::scan(&self.pipeline.replica, source).await? {
-                plan.inputs += scan.jobs.len();
-                plan.decided += scan.known.saturating_sub(scan.gone.len());
-                plan.bytes += scan.jobs.iter().map(|seen| seen.bytes).sum::<u64>() / 100 * EXPECTED_GROWTH_PERCENT;
-                for seen in scan.jobs {
-                    self.queue.add(InputKey { source: index, path: seen.path }, Instant::now());
+            let (found, mut finding) = mpsc::channel(FOUND_MAX);
+            let replica = &self.pipeline.replica;
+            let scan = async move { reconcile::scan(replica, source, &found).await };
+            let (queue, jobs) = (&mut self.queue, self.queue_shared.as_ref().filter(|_| source.source.bucket().is_some()));
+            let (mut inputs, mut bytes) = (0, 0);
+            let (told, to_tell) = mpsc::channel(FOUND_MAX);
+            let take = async {
+                // Dropped at the end, so that what is announced ends too.
+                let told = told;
+                while let Some(undecided) = finding.recv().await {
+                    inputs += 1;
+                    bytes += undecided.bytes;
+                    if jobs.is_some() {
+                        let _ = told.send(undecided).await;
+                    } else {
+                        queue.add(InputKey { source: index, path: undecided.path }, Instant::now());
+                    }
                 }
+            };
+            let put = async {
+                if let Some((jobs, _)) = jobs {
+                    announce(jobs.clone(), source.source.name(), to_tell).await;
+                }
+            };
+            let (scan, (), ()) = futures::join!(scan, take, put);
+            if let Some(scan) = scan? {
+                plan.decided += scan.known.saturating_sub(scan.gone.len());
+                plan.inputs += inputs;
+                plan.bytes += bytes / 100 * EXPECTED_GROWTH_PERCENT;
             }
         }
         let store = self.store();
@@ -234,18 +302,35 @@ impl Ingest {
         }
     }
 
-    /// Ingests until told to stop. An error means that the log cannot go on.
-    pub async fn run(self, progress: Progress, shutdown: CancellationToken) -> Result<(), IngestError> {
-        let Self { pipeline, gone, queue, watch, poll, reconcile, threads, head, publisher, mut committer, _lock } =
-            self;
+    /// Ingests until told to stop. An error means that the log cannot go on. Notifications are taken on `hook`, if there is one.
+    pub async fn run(self, progress: Progress, hook: Option<Hook>, shutdown: CancellationToken) -> Result<(), IngestError> {
+        let Self { pipeline, gone, queue, watch, poll, reconcile, threads, head, publisher, mut committer, .. } = self;
         let stop = shutdown.child_token();
         let mut publishing = tokio::spawn(publisher.run(head.subscribe(), stop.clone()));
-        let scans = (0..gone.len()).map(|_| Instant::now()).collect();
+        let scans = (0..gone.len()).map(|_| Listing::now()).collect();
         let (hints, hinted) = mpsc::unbounded_channel();
+        let buckets: Vec<_> = pipeline.sources.iter().filter_map(|setup| setup.source.bucket().cloned()).collect();
+        let mut jobs_max = threads * JOBS_PER_THREAD;
+        let shared = self.queue_shared.filter(|_| !buckets.is_empty()).map(|(jobs, settings)| {
+            let (paused, pause) = watch::channel(false);
+            let deliveries = jobs.start_pulling(jobs_max, &pause, &stop);
+            tokio::spawn(nats::plan(jobs.clone(), buckets, stop.clone()));
+            jobs_max *= LANES;
+            let patience = (self.stall * 2).max(PATIENCE_MIN);
+            SharedWork::new(jobs, deliveries, paused, settings.ack_wait, patience)
+        });
+        if let Some(Hook { listener, secret }) = hook {
+            let sink = match &shared {
+                Some(shared) => Sink::Queue(shared.queue.nats().clone()),
+                None => here(&pipeline, hints.clone()),
+            };
+            tokio::spawn(hook::serve(listener, secret, sink, stop.clone()));
+        }
         let mut dispatch = Dispatch {
             pipeline,
             gone,
             queue,
+            shared,
             scans,
             jobs: JoinSet::new(),
             keys: HashMap::new(),
@@ -261,7 +346,7 @@ impl Ingest {
         let ended = tokio::select! {
             // Heard even while a listing or the log is waited for.
             () = stop.cancelled() => Ok(()),
-            ended = dispatch.run(threads * JOBS_PER_THREAD, hinted, &stop) => ended,
+            ended = dispatch.run(jobs_max, hinted, &stop) => ended,
             ended = &mut committer => flatten(ended),
             ended = &mut publishing => flatten(ended),
         };
@@ -278,6 +363,28 @@ impl Ingest {
         }
         Ok(())
     }
+}
+
+/// Notifications that are taken by this process alone: hints to look.
+fn here(pipeline: &Arc<Pipeline>, hints: mpsc::UnboundedSender<(usize, Hint)>) -> Sink {
+    let pipeline = Arc::clone(pipeline);
+    Sink::Here(Box::new(move |events| {
+        let (pipeline, hints) = (Arc::clone(&pipeline), hints.clone());
+        tokio::spawn(async move {
+            for event in events {
+                for (index, setup) in pipeline.sources.iter().enumerate() {
+                    let Source::Bucket(bucket) = &setup.source else { continue };
+                    let hint = match bucket.input_of(&event).await {
+                        Ok(None) => continue,
+                        Ok(Some(path)) if !path.ends_with('/') => Hint::Look(path),
+                        // Of a folder, or of what cannot be told now: the listing finds it.
+                        Ok(Some(_)) | Err(_) => Hint::List,
+                    };
+                    let _ = hints.send((index, hint));
+                }
+            }
+        });
+    }))
 }
 
 fn flatten(ended: Result<Result<(), ReplicaError>, tokio::task::JoinError>) -> Result<(), IngestError> {

@@ -22,12 +22,11 @@ use crate::board::{Board, Entry, Stage};
 use crate::committer::{AtWork, Committer};
 use crate::convert::{self, ConvertAnswer, ConvertJob, ConvertedCog};
 use crate::naming::KeyTemplate;
-use crate::queue::{Attempts, InputKey};
+use crate::queue::{Attempts, InputKey, Turn};
 use crate::replica::Replica;
 use crate::scratch::{Scratch, ScratchFolder};
-use crate::source::Seen;
-use crate::source::folder::FolderSource;
-use crate::stage;
+use crate::source::{Seen, Source, stage};
+use crate::stage::content_hash;
 use crate::worker::{Outcome, Pool};
 use trouble::Trouble;
 
@@ -39,8 +38,8 @@ const LOOKS_MAX: u32 = 3;
 /// One source with the collection it feeds.
 #[derive(Debug)]
 pub struct SourceSetup {
-    /// The folder.
-    pub folder: FolderSource,
+    /// The folder or bucket.
+    pub source: Source,
     /// Its collection.
     pub collection: Collection,
     /// Settings of its rasters.
@@ -79,6 +78,8 @@ pub struct Pipeline {
 pub enum End {
     /// The input is decided, or no concern of ours.
     Settled,
+    /// It is gone from its source, and the catalogue has it: a listing must confirm that.
+    Gone,
     /// It changed, or is still being written: look again after this pause.
     Again(Duration),
     /// A failure that may pass.
@@ -100,12 +101,12 @@ struct Work<'p> {
 
 impl Pipeline {
     /// Does one job.
-    pub async fn run(&self, key: &InputKey, attempts: Attempts, others_waiting: bool) -> End {
+    pub async fn run(&self, key: &InputKey, attempts: Attempts, turn: Turn) -> End {
         let started = Instant::now();
         let entry = self.board.begin(key);
         for _ in 0..LOOKS_MAX {
             entry.at(Stage::Look);
-            let trouble = match self.once(key, &entry, &attempts, others_waiting, started).await {
+            let trouble = match self.once(key, &entry, &attempts, turn, started).await {
                 Ok(end) => return end,
                 Err(trouble) => trouble,
             };
@@ -128,7 +129,7 @@ impl Pipeline {
         key: &InputKey,
         entry: &Entry<'_>,
         attempts: &Attempts,
-        others_waiting: bool,
+        turn: Turn,
         started: Instant,
     ) -> Result<End, Trouble> {
         let Some(source) = self.sources.get(key.source) else { return Ok(End::Settled) };
@@ -136,7 +137,10 @@ impl Pipeline {
         // The log first, then the source: what we see is never older than what we think was decided.
         self.replica.follow().await?;
         let row = self.row(source, &key.path).await?;
-        let Some(seen) = self.look(source, &key.path).await? else { return Ok(End::Settled) };
+        let Some(seen) = self.look(source, &key.path).await? else {
+            let known = row.is_some_and(|row| row.decision != Decision::Removed);
+            return Ok(if known && source.remove_gone { End::Gone } else { End::Settled });
+        };
         if row.as_ref().is_some_and(|row| row.version.as_ref() == Some(&seen.version)) {
             return Ok(End::Settled);
         }
@@ -147,9 +151,9 @@ impl Pipeline {
         if let Some(wait) = self.unsettled(source, &seen).await? {
             return Ok(End::Again(wait));
         }
-        let Some(template) = source.folder.template(&key.path) else { return Ok(End::Settled) };
+        let Some(template) = source.source.template(&key.path) else { return Ok(End::Settled) };
         let work = Work { entry, source, seen, template, prev: row.map_or(0, |row| row.n) };
-        let change = match self.make(&work, attempts, others_waiting).await? {
+        let change = match self.make(&work, attempts, turn).await? {
             Made::Change(change) => change,
             Made::Retry(attempts) => return Ok(End::Retry(attempts)),
             Made::Skip(reason) => {
@@ -166,6 +170,9 @@ impl Pipeline {
 
     /// A file that changed a moment ago may be in the middle of being written: it must stay as it is for a while.
     async fn unsettled(&self, source: &SourceSetup, seen: &Seen) -> Result<Option<Duration>, Trouble> {
+        if source.source.bucket().is_some() {
+            return Ok(None);
+        }
         let age_ms = clock::now_ms() - seen.time_ms;
         let settle_ms = i64::try_from(source.settle.as_millis()).unwrap_or(i64::MAX);
         // A time to come, by another machine's clock, says nothing: it counts as just now.
@@ -179,7 +186,7 @@ impl Pipeline {
     }
 
     /// Makes the change that settles the input: a `Put` or a `Reject`.
-    async fn make(&self, work: &Work<'_>, attempts: &Attempts, others_waiting: bool) -> Result<Made, Trouble> {
+    async fn make(&self, work: &Work<'_>, attempts: &Attempts, turn: Turn) -> Result<Made, Trouble> {
         work.entry.at(Stage::Stage);
         let scratch = blocking({
             let scratch = self.scratch.clone();
@@ -190,17 +197,15 @@ impl Pipeline {
             Trouble::Changed => Trouble::Passing("the scratch folder cannot be made".to_owned()),
             other => other,
         })?;
-        let (seen, rules, template) = (work.seen.clone(), work.source.rules.clone(), work.template.clone());
-        let folder = scratch.input();
-        let (file, content) = blocking(move || {
-            let file = stage::link_into(&seen, &folder)?;
-            Ok((file, stage::content_hash(&seen, &rules, &template, convert::profile())?))
-        })
-        .await?;
+        let files = stage(&work.source.source, &work.seen, &scratch.input(), || work.entry.moved()).await?;
+        let Some(file) = files.first().cloned() else { return Err(Trouble::Changed) };
+        let (rules, template) = (work.source.rules.clone(), work.template.clone());
+        let content = blocking(move || content_hash(&files, &rules, &template, convert::profile())).await?;
         if let Some(datasets) = self.known(work, &content).await? {
             return self.put(work, content, datasets).await;
         }
-        let Some(reservation) = self.pool.reserve(work.seen.bytes, others_waiting).await else {
+        work.entry.at(Stage::Wait);
+        let Some(reservation) = self.pool.reserve(work.seen.bytes, turn).await else {
             return Err(Trouble::Closed);
         };
         let job = self.job(work, &scratch, file, reservation.threads, reservation.memory_bytes);
@@ -239,7 +244,7 @@ impl Pipeline {
                 // Before anything is uploaded: is it still what was converted?
                 self.check_unchanged(work).await?;
                 work.entry.at(Stage::Upload);
-                let datasets = self.upload(cogs).await?;
+                let datasets = self.upload(work, cogs).await?;
                 self.put(work, content, datasets).await
             }
             ConvertAnswer::Refused { reason, may_pass, .. } => self.reject(work, reason, may_pass).await,
@@ -310,11 +315,13 @@ impl Pipeline {
         }
     }
 
-    async fn upload(&self, cogs: Vec<ConvertedCog>) -> Result<Vec<Dataset>, Trouble> {
+    async fn upload(&self, work: &Work<'_>, cogs: Vec<ConvertedCog>) -> Result<Vec<Dataset>, Trouble> {
         let mut all = Vec::new();
         for cog in cogs {
             let Some(path) = cog.datasets.first().map(|dataset| dataset.path.clone()) else { continue };
-            self.replica.store().upload_file(&cog.file, &path.as_str().into()).await?;
+            let moved = || work.entry.moved();
+            self.replica.store().upload_file(&cog.file, &path.as_str().into(), moved).await?;
+            moved();
             self.board.stored(cog.bytes);
             all.extend(cog.datasets);
         }
@@ -358,7 +365,7 @@ impl Pipeline {
     }
 
     fn reference(work: &Work<'_>) -> InputRef {
-        InputRef { source: work.source.folder.name.clone(), path: work.seen.path.clone(), prev: work.prev }
+        InputRef { source: work.source.source.name().to_owned(), path: work.seen.path.clone(), prev: work.prev }
     }
 
     /// Commits, together with the removal of owners that are gone from their source.
@@ -421,7 +428,7 @@ impl Pipeline {
     /// Inputs that have these keys, and whether they are still in their source.
     async fn owners(&self, work: &Work<'_>, keys: Vec<Vec<String>>) -> Result<Vec<(InputRef, bool)>, Trouble> {
         let (collection, source, path) =
-            (work.source.collection.name.clone(), work.source.folder.name.clone(), work.seen.path.clone());
+            (work.source.collection.name.clone(), work.source.source.name().to_owned(), work.seen.path.clone());
         let found = self
             .replica
             .with(move |conn| {
@@ -435,7 +442,7 @@ impl Pipeline {
             .await?;
         let mut owners = Vec::new();
         for owner in found {
-            let there = match self.sources.iter().find(|s| s.folder.name == owner.source) {
+            let there = match self.sources.iter().find(|s| s.source.name() == owner.source) {
                 Some(source) => self.look(source, &owner.path).await?.is_some(),
                 None => true,
             };
@@ -444,13 +451,18 @@ impl Pipeline {
         Ok(owners)
     }
 
+    /// A file may have been written into while it was converted. An object cannot: what was staged is what was seen, and if there is a newer one by now, that
+    /// makes a job of its own.
     async fn check_unchanged(&self, work: &Work<'_>) -> Result<(), Trouble> {
+        if work.source.source.bucket().is_some() {
+            return Ok(());
+        }
         let now = self.look(work.source, &work.seen.path).await?;
         if now.is_some_and(|now| now.version == work.seen.version) { Ok(()) } else { Err(Trouble::Changed) }
     }
 
     async fn row(&self, source: &SourceSetup, path: &str) -> Result<Option<InputRow>, Trouble> {
-        let (source, path) = (source.folder.name.clone(), path.to_owned());
+        let (source, path) = (source.source.name().to_owned(), path.to_owned());
         Ok(self.replica.with(move |conn| inputs::find(conn, &source, &path)).await?)
     }
 
@@ -463,9 +475,7 @@ impl Pipeline {
     }
 
     async fn look(&self, source: &SourceSetup, path: &str) -> Result<Option<Seen>, Trouble> {
-        let (folder, path) = (source.folder.clone(), path.to_owned());
-        let looked = tokio::task::spawn_blocking(move || folder.look(&path)).await;
-        looked.map_err(std::io::Error::from)?.map_err(|error| Trouble::Passing(error.to_string()))
+        source.source.look(path).await.map_err(|error| Trouble::Passing(error.to_string()))
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
+use crate::nats::Nats;
 use crate::replica::{Replica, ReplicaError};
 use crate::retention;
 
@@ -38,6 +39,8 @@ pub struct Publisher {
     at_work: Arc<AtomicUsize>,
     /// Told after every publication, for a server in this process.
     published: Arc<Notify>,
+    /// Where servers elsewhere listen.
+    nats: Option<Nats>,
     board: Arc<Board>,
 }
 
@@ -48,9 +51,10 @@ impl Publisher {
         scratch: PathBuf,
         at_work: Arc<AtomicUsize>,
         published: Arc<Notify>,
+        nats: Option<Nats>,
         board: Arc<Board>,
     ) -> Self {
-        Self { replica, scratch, at_work, published, board }
+        Self { replica, scratch, at_work, published, nats, board }
     }
 
     /// Publishes whenever `head` moves, until told to stop; the last commits are published before it ends.
@@ -80,6 +84,9 @@ impl Publisher {
                     self.board.published(n);
                     last = Some((started, started.elapsed()));
                     self.published.notify_waiters();
+                    if let Some(nats) = &self.nats {
+                        nats.announce(n).await;
+                    }
                 }
                 Err(error) if error.may_pass() && !shutdown.is_cancelled() => {
                     tracing::warn!(%error, "cannot publish now; trying again");

@@ -14,6 +14,24 @@ pub struct InputKey {
     pub path: String,
 }
 
+/// Which of two queues: what was just dropped does not wait behind what a listing found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Somebody announced it a moment ago.
+    Live,
+    /// A listing found it.
+    Bulk,
+}
+
+/// What a job knows of those around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// How it came.
+    pub lane: Lane,
+    /// Whether others are at work or could be.
+    pub others_waiting: bool,
+}
+
 /// First pause after a failure; doubles.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause.
@@ -83,9 +101,9 @@ impl Queue {
         self.running.remove(&key);
         let again = self.again.remove(&key);
         if let Some(attempts) = retry {
-            let pause = RETRY_PAUSE * 2u32.saturating_pow(attempts.failures.saturating_sub(1).min(16));
+            let pause = retry_pause(attempts.failures);
             self.attempts.insert(key.clone(), attempts);
-            self.add(key, now + pause.min(RETRY_PAUSE_MAX));
+            self.add(key, now + pause);
         } else {
             self.attempts.remove(&key);
             if again {
@@ -118,6 +136,11 @@ impl Queue {
     pub fn due_count(&self, now: Instant) -> usize {
         self.due.iter().take_while(|(due, _)| *due <= now).take(2).count()
     }
+}
+
+/// How long to wait after so many failures in a row.
+pub fn retry_pause(failures: u32) -> Duration {
+    (RETRY_PAUSE * 2u32.saturating_pow(failures.saturating_sub(1).min(16))).min(RETRY_PAUSE_MAX)
 }
 
 #[cfg(test)]

@@ -8,15 +8,19 @@ use shared::collection::{Collection, Key, OnConflict, Style};
 use shared::config::{ConfigFaults, Options, test_setting, xdg_folder};
 use shared::pattern::Pattern;
 use shared::raster_settings::{RasterRule, RasterRules, RasterSettings};
+use shared::store::bucket::BucketUrl;
 use toml::{Table, Value};
 
 use crate::convert::DEFAULT_DRIVERS;
 use crate::naming::Naming;
+use crate::nats::NatsSettings;
 use crate::pipeline::SourceSetup;
+use crate::source::Source;
+use crate::source::bucket::BucketSource;
 use crate::source::folder::FolderSource;
 
 /// Settings at the top level of `kiln.toml`, and with `KILN_` before them in the environment.
-pub const NAMES: [&str; 27] = [
+pub const NAMES: [&str; 34] = [
     "source",
     "store",
     "state",
@@ -44,6 +48,13 @@ pub const NAMES: [&str; 27] = [
     "base_path",
     "trusted_proxies",
     "admin",
+    "nats",
+    "nats_prefix",
+    "nats_credentials",
+    "nats_replicas",
+    "ack_seconds",
+    "hook",
+    "hook_secret",
 ];
 /// The name of the collection when none is given.
 const DEFAULT_COLLECTION: &str = "default";
@@ -83,6 +94,10 @@ pub struct Settings {
     pub yes: bool,
     /// Where the admin routes are answered, if it was said.
     pub admin: Option<String>,
+    /// The queue shared with other ingestors, if there is one.
+    pub nats: Option<NatsSettings>,
+    /// Where notifications may be posted, if it was said, and what those who post must know.
+    pub hook: Option<(String, Option<String>)>,
     /// How the server of `kiln serve` answers.
     pub server: server::Settings,
 }
@@ -109,9 +124,14 @@ impl Settings {
         let yes = options.take("yes").unwrap_or(false);
         let listen = options.take("listen");
         let admin = options.take("admin");
+        let nats = nats_settings(&mut options);
+        let hook = hook(&mut options);
         let state = options.take("state").unwrap_or_else(|| xdg_folder("XDG_CACHE_HOME", ".cache").join("kiln"));
         let sources = sources(&mut options, watch);
-        let store = options.take::<String>("store").or_else(|| sources.first().map(|s| default_store(&s.folder.root)));
+        let store = options.take::<String>("store").or_else(|| sources.first()?.source.folder().map(|folder| default_store(&folder.root)));
+        if store.is_none() && !sources.is_empty() {
+            options.fault("no store: name with --store where COGs and snapshots of a bucket go, such as s3://tiles/kiln or a folder");
+        }
         check_outside(&mut options, "store", store.as_deref(), &sources);
         check_outside(&mut options, "state", state.to_str(), &sources);
         let faults = options.finish();
@@ -135,9 +155,37 @@ impl Settings {
             allow_removal,
             yes,
             admin,
+            nats,
+            hook,
             server,
         })
     }
+}
+
+/// How the queue is reached.
+pub fn nats_settings(options: &mut Options) -> Option<NatsSettings> {
+    let url: Option<String> = options.take("nats");
+    let prefix = options.take("nats_prefix").unwrap_or_else(|| server::DEFAULT_NATS_PREFIX.to_owned());
+    if !server::is_nats_prefix(&prefix) {
+        options.fault(format!("nats_prefix = {prefix:?}: must be letters, digits, - and _"));
+    }
+    let credentials = options.take("nats_credentials");
+    let replicas = options.take_within("nats_replicas", 1..=5).unwrap_or(1) as usize;
+    let ack_wait = Duration::from_secs(options.take_within("ack_seconds", 1..=3600).unwrap_or(30));
+    Some(NatsSettings { url: url?, prefix, credentials, replicas, ack_wait })
+}
+
+fn hook(options: &mut Options) -> Option<(String, Option<String>)> {
+    let address: Option<String> = options.take("hook");
+    let secret: Option<String> = options.take("hook_secret").filter(|secret: &String| !secret.is_empty());
+    let address = address?;
+    let on_loopback = ["127.", "localhost:", "[::1]:"].iter().any(|start| address.starts_with(start));
+    if secret.is_none() && !on_loopback {
+        options.fault(format!(
+            "hook = {address:?} can be reached by others: say in hook_secret what those who post must know"
+        ));
+    }
+    Some((address, secret))
 }
 
 fn server_settings(options: &mut Options) -> server::Settings {
@@ -218,14 +266,14 @@ fn source_setup(name: &str, options: &mut Options, watch: bool) -> Option<Source
     let title = options.take("title").unwrap_or_else(|| name.to_owned());
     let default = options.take("default").unwrap_or(false);
     let on_conflict: OnConflict = options.take("on_conflict").unwrap_or_default();
-    let on_delete: String = options.take("on_delete").unwrap_or_else(|| "remove".to_owned());
-    if !matches!(on_delete.as_str(), "remove" | "keep") {
-        options.fault(format!("on_delete = {on_delete:?}: must be \"remove\" or \"keep\""));
+    let on_delete: Option<String> = options.take("on_delete");
+    if let Some(other) = on_delete.as_deref().filter(|said| !matches!(*said, "remove" | "keep")) {
+        options.fault(format!("on_delete = {other:?}: must be \"remove\" or \"keep\""));
     }
     let style: Style = options.take("style").unwrap_or_default();
     let colormaps: BTreeMap<String, Vec<[u8; 4]>> = options.take("colormaps").unwrap_or_default();
     let rules = raster_rules(options);
-    let (root, naming) = place(&text?, options)?;
+    let (place, naming) = place(&text?, options)?;
     let mut keys = naming.keys();
     for key in &mut keys {
         key.description = descriptions.get(&key.name).cloned();
@@ -250,9 +298,21 @@ fn source_setup(name: &str, options: &mut Options, watch: bool) -> Option<Source
             "style.colormap = {name:?}: there is no such colormap; GET /colormaps of a running server lists them"
         ));
     }
-    let folder = FolderSource::new(name.to_owned(), root, naming);
-    let settle = if watch && !folder.is_remote() { SETTLE_WATCHED } else { SETTLE_POLLED };
-    Some(SourceSetup { folder, collection, rules, remove_gone: on_delete == "remove", settle })
+    let source = match place {
+        Place::Folder(root) => Source::Folder(FolderSource::new(name.to_owned(), root, naming)),
+        Place::Bucket(url) => match BucketSource::open(name.to_owned(), url, naming) {
+            Ok(bucket) => Source::Bucket(bucket),
+            Err(error) => {
+                options.fault(error);
+                return None;
+            }
+        },
+    };
+    let watched = watch && source.folder().is_some_and(|folder| !folder.is_remote());
+    let settle = if watched { SETTLE_WATCHED } else { SETTLE_POLLED };
+    // A file that goes was taken away; an object that goes may have been moved to cheaper storage.
+    let remove_gone = on_delete.map_or(source.folder().is_some(), |said| said == "remove");
+    Some(SourceSetup { source, collection, rules, remove_gone, settle })
 }
 
 /// Key names, for people.
@@ -260,8 +320,14 @@ pub fn key_list(keys: &[Key]) -> String {
     keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The folder a source's text names, and how its paths are read.
-fn place(text: &str, options: &mut Options) -> Option<(PathBuf, Naming)> {
+/// Where a source lies.
+enum Place {
+    Folder(PathBuf),
+    Bucket(BucketUrl),
+}
+
+/// The folder or bucket that a source's text names, and how its paths are read.
+fn place(text: &str, options: &mut Options) -> Option<(Place, Naming)> {
     let (folder, naming) = if Pattern::is_one(text) {
         let (folder, rest) = Pattern::split_folder(text);
         match Pattern::parse(rest) {
@@ -274,10 +340,18 @@ fn place(text: &str, options: &mut Options) -> Option<(PathBuf, Naming)> {
     } else {
         (text, Naming::Folder)
     };
-    let path = PathBuf::from(folder);
+    match BucketUrl::parse(folder) {
+        Ok(None) => {}
+        Ok(Some(url)) => return Some((Place::Bucket(url), naming)),
+        Err(error) => {
+            options.fault(error);
+            return None;
+        }
+    }
+    let path = PathBuf::from(folder.strip_prefix("file://").unwrap_or(folder));
     let readable = path.canonicalize().and_then(|root| std::fs::read_dir(&root).map(|_| root));
     match readable {
-        Ok(root) => Some((root, naming)),
+        Ok(root) => Some((Place::Folder(root), naming)),
         Err(error) => {
             options.fault(format!("the source folder {folder} cannot be read: {error}"));
             None
@@ -333,24 +407,37 @@ fn default_store(root: &Path) -> String {
 }
 
 /// What Kiln writes must not lie in what it watches: it would ingest its own work.
-fn check_outside(options: &mut Options, what: &'static str, folder: Option<&str>, sources: &[SourceSetup]) {
-    let Some(folder) = folder.filter(|folder| !folder.contains("://")) else { return };
-    // The folder may not exist yet; what exists of its path tells where it will be.
+fn check_outside(options: &mut Options, what: &'static str, place: Option<&str>, sources: &[SourceSetup]) {
+    let Some(place) = place else { return };
+    let sources = sources.iter().map(|setup| &setup.source);
+    let inside: Vec<String> = match BucketUrl::parse(place) {
+        Ok(Some(url)) => {
+            let holds = |bucket: &&BucketSource| bucket.path_of(&url.bucket, &format!("{}/", url.prefix)).is_some();
+            sources.filter_map(Source::bucket).filter(holds).map(|bucket| bucket.url.to_string()).collect()
+        }
+        _ => {
+            let real = real_path(place);
+            // State may lie in a hidden folder, as by default: what is hidden is never looked at. A store may not: people look into it.
+            let holds = |folder: &&FolderSource| {
+                real.starts_with(&folder.root) && (what == "store" || folder.is_watched(&real))
+            };
+            sources.filter_map(Source::folder).filter(holds).map(|folder| folder.root.display().to_string()).collect()
+        }
+    };
+    for source in inside {
+        options.fault(format!(
+            "the {what} {place} lies inside the source {source}: what Kiln writes would be ingested again; choose a place outside with --{what}"
+        ));
+    }
+}
+
+/// Where a folder is or will be: what exists of its path tells.
+fn real_path(folder: &str) -> PathBuf {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| PathBuf::from(folder));
     let real = absolute
         .ancestors()
         .find_map(|a| a.canonicalize().ok().map(|real| real.join(absolute.strip_prefix(a).unwrap_or(Path::new("")))));
-    let real = real.unwrap_or(absolute);
-    // State may lie in a hidden folder, as by default: what is hidden is never looked at. A store may not: people look into it.
-    let inside = |source: &&SourceSetup| {
-        real.starts_with(&source.folder.root) && (what == "store" || source.folder.is_watched(&real))
-    };
-    for source in sources.iter().filter(inside) {
-        options.fault(format!(
-            "the {what} {folder} lies inside the watched folder {}: what Kiln writes would be ingested again; choose a folder outside with --{what}",
-            source.folder.root.display()
-        ));
-    }
+    real.unwrap_or(absolute)
 }
 
 fn cores() -> usize {

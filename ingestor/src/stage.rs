@@ -1,4 +1,4 @@
-//! Staging: an input and its sidecars in private scratch, and the hash of what they and our settings are.
+//! The hash of what a staged input, its sidecars and our settings are.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,33 +6,19 @@ use std::path::{Path, PathBuf};
 use shared::raster_settings::RasterRules;
 
 use crate::naming::KeyTemplate;
-use crate::source::Seen;
-
-/// Links a folder's input and its sidecars into `folder`, so that GDAL sees these files and no others. The files stay where they are: their state is compared
-/// again after the conversion. Returns the raster's link.
-pub fn link_into(seen: &Seen, folder: &Path) -> std::io::Result<PathBuf> {
-    let mut raster = None;
-    for file in &seen.files {
-        let name = file.file_name().ok_or_else(|| std::io::Error::other("a file without a name"))?;
-        let link = folder.join(name);
-        std::os::unix::fs::symlink(file.canonicalize()?, &link)?;
-        raster.get_or_insert(link);
-    }
-    raster.ok_or_else(|| std::io::Error::other("an input without a file"))
-}
 
 /// Hash of content, sidecars, settings and profile: equal hashes give equal COGs. The sidecars' names count without the raster's own, so that a renamed raster is known again.
 pub fn content_hash(
-    seen: &Seen,
+    files: &[PathBuf],
     rules: &RasterRules,
     template: &KeyTemplate,
     profile: &str,
 ) -> std::io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     let stem = |file: &Path| file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let own = seen.files.first().map(|file| stem(file)).unwrap_or_default();
+    let own = files.first().map(|file| stem(file)).unwrap_or_default();
     let own_stem = own.split('.').next().unwrap_or_default().to_owned();
-    for file in &seen.files {
+    for file in files {
         let mut one = blake3::Hasher::new();
         one.update_reader(File::open(file)?)?;
         let name = stem(file);

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::convert::{ConvertAnswer, ConvertJob};
+use crate::queue::{Lane, Turn};
 
 /// Jobs after which a child is replaced: whatever leaks, leaks for so long.
 const JOBS_PER_CHILD_MAX: u32 = 500;
@@ -34,6 +35,8 @@ pub struct PoolConfig {
     pub stall: Duration,
     /// The program that is its own worker: `kiln`.
     pub program: PathBuf,
+    /// Whether a live drop that finds every thread busy gets one more, so that no backfill keeps it waiting.
+    pub thread_for_live: bool,
 }
 
 /// What became of a job.
@@ -58,6 +61,8 @@ pub enum Outcome {
 pub struct Pool {
     config: PoolConfig,
     threads: Arc<Semaphore>,
+    /// One more, for live drops alone.
+    live: Arc<Semaphore>,
     idle: Mutex<Vec<Worker>>,
 }
 
@@ -74,19 +79,29 @@ impl Pool {
     /// A pool without children yet.
     pub fn new(config: PoolConfig) -> Self {
         let threads = Arc::new(Semaphore::new(config.threads.max(1)));
-        Self { config, threads, idle: Mutex::new(Vec::new()) }
+        let live = Arc::new(Semaphore::new(usize::from(config.thread_for_live)));
+        Self { config, threads, live, idle: Mutex::new(Vec::new()) }
     }
 
     /// Waits for a part of the budgets: one thread for a small raster or while others wait, else all that are free.
-    pub async fn reserve(&self, bytes: u64, others_waiting: bool) -> Option<Reservation> {
-        let first = Arc::clone(&self.threads).acquire_owned().await.ok()?;
-        let mut permits = vec![first];
-        if bytes >= SMALL_BYTES && !others_waiting {
+    pub async fn reserve(&self, bytes: u64, turn: Turn) -> Option<Reservation> {
+        let any = Arc::clone(&self.threads).acquire_owned();
+        let first = match turn.lane {
+            Lane::Bulk => any.await,
+            Lane::Live => tokio::select! {
+                biased;
+                permit = any => permit,
+                permit = Arc::clone(&self.live).acquire_owned() => permit,
+            },
+        };
+        let mut permits = vec![first.ok()?];
+        if bytes >= SMALL_BYTES && !turn.others_waiting {
             while let Ok(more) = Arc::clone(&self.threads).try_acquire_owned() {
                 permits.push(more);
             }
         }
-        let memory_bytes = self.config.memory_bytes / self.config.threads.max(1) as u64 * permits.len() as u64;
+        let parts = self.config.threads.max(1) + usize::from(self.config.thread_for_live);
+        let memory_bytes = self.config.memory_bytes / parts as u64 * permits.len() as u64;
         Some(Reservation { threads: permits.len(), memory_bytes, _permits: permits })
     }
 

@@ -7,6 +7,7 @@ pub mod bench;
 mod cache;
 mod error;
 mod geojson;
+mod hints;
 mod lenient;
 mod limits;
 mod links;
@@ -22,17 +23,19 @@ mod tile;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderValue;
+use shared::slot::Slot;
 use shared::store::ReadStore;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use hints::{DEFAULT_NATS_PREFIX, Hints, hint_subject, is_nats_prefix};
 pub use limits::Limits;
 pub use links::{TrustedProxy, segment as path_segment};
 pub use listen::listen;
@@ -52,6 +55,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// Wakes the server when a snapshot was published in the same process.
     pub hint: Option<Arc<Notify>>,
+    /// Where publications elsewhere are announced.
+    pub hints: Option<Hints>,
     /// How it answers.
     pub settings: Settings,
     /// Routes of the process that embeds it: on the admin listener, and beside the API where that listens on loopback.
@@ -195,11 +200,16 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     }
     let on_loopback = listener.local_addr()?.ip().is_loopback();
     let state = AppState::new(config.store.clone(), config.settings, on_loopback);
+    let wake = config.hint.unwrap_or_default();
+    if let Some(hints) = config.hints {
+        tokio::spawn(hints.listen(Arc::clone(&wake), shutdown.clone()));
+    }
+    let cache = CacheDir::claim(config.cache_dir);
     let reloader = reload::Reloader {
         state: state.clone(),
         store: config.store,
-        cache_dir: usable(config.cache_dir),
-        hint: config.hint,
+        cache_dir: cache.path().to_owned(),
+        hint: wake,
     };
     let reloading = tokio::spawn(reloader.run(shutdown.clone()));
     if let Some(admin) = config.admin {
@@ -223,14 +233,30 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     ended
 }
 
-/// The folder, made if need be; where that cannot be, one for temporary files: a server may run without a home.
-fn usable(cache_dir: PathBuf) -> PathBuf {
-    match std::fs::create_dir_all(&cache_dir) {
-        Ok(()) => cache_dir,
-        Err(error) => {
-            let instead = std::env::temp_dir().join(format!("kiln-server-{}", std::process::id()));
-            tracing::warn!(%error, folder = %cache_dir.display(), instead = %instead.display(), "the cache folder cannot be made");
-            instead
+/// A folder for downloaded snapshots that no other process uses.
+#[derive(Debug)]
+enum CacheDir {
+    Kept(Slot),
+    /// A server may run without a home.
+    Temporary(PathBuf),
+}
+
+impl CacheDir {
+    fn claim(parent: PathBuf) -> Self {
+        Slot::claim(&parent).map_or_else(
+            |error| {
+                let instead = std::env::temp_dir().join(format!("kiln-server-{}", std::process::id()));
+                tracing::warn!(%error, folder = %parent.display(), instead = %instead.display(), "the cache folder cannot be used");
+                Self::Temporary(instead)
+            },
+            Self::Kept,
+        )
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(slot) => slot.path(),
+            Self::Temporary(path) => path,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use server::{Config, Limits, Settings};
+use server::{Config, Hints, Limits, Settings};
 use shared::store::ReadStore;
 
 /// Exit code of a command that was wrong: nothing was started.
@@ -21,6 +21,15 @@ struct Args {
     /// Where to serve [default: 127.0.0.1:5000, or the next free port]
     #[arg(long, env = "KILN_LISTEN")]
     listen: Option<String>,
+    /// NATS servers on which publications are announced, such as <nats://host:4222> [default: newer snapshots are found by polling]
+    #[arg(long, env = "KILN_NATS")]
+    nats: Option<String>,
+    /// What subjects on NATS begin with
+    #[arg(long, env = "KILN_NATS_PREFIX", default_value = server::DEFAULT_NATS_PREFIX)]
+    nats_prefix: String,
+    /// A credentials file for NATS
+    #[arg(long, env = "KILN_NATS_CREDENTIALS")]
+    nats_credentials: Option<String>,
     /// A folder for downloaded snapshots [default: under `$XDG_CACHE_HOME/kiln`]
     #[arg(long, env = "KILN_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
@@ -109,7 +118,8 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
     let cache_dir = args.cache_dir.unwrap_or_else(|| server::default_cache_dir(&store));
     let shutdown = shared::shutdown::signals().map_err(|error| (1, error.to_string()))?;
     let _ = writeln!(std::io::stdout(), "serving http://{address}/");
-    let config = Config { store, cache_dir, hint: None, settings, more: None, admin };
+    let hints = args.nats.map(|url| Hints { url, prefix: args.nats_prefix, credentials: args.nats_credentials });
+    let config = Config { store, cache_dir, hint: None, hints, settings, more: None, admin };
     server::run(config, listener, shutdown).await.map_err(|error| match error {
         server::ServeError::Settings(_) => (BAD_INPUT, error.to_string()),
         server::ServeError::Socket(_) => (1, error.to_string()),

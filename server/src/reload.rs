@@ -27,6 +27,8 @@ const LIST_EVERY: Duration = Duration::from_secs(30);
 const MANIFESTS_TRIED_MAX: usize = 100;
 /// Notes of verified snapshots kept in the cache folder.
 const NOTES_MAX: usize = 40;
+/// Downloaded snapshots kept in the cache folder.
+const DOWNLOADS_MAX: usize = 1;
 
 /// Watches a store for newer snapshots until told to stop.
 pub(crate) struct Reloader {
@@ -34,7 +36,7 @@ pub(crate) struct Reloader {
     pub(crate) store: ReadStore,
     pub(crate) cache_dir: PathBuf,
     /// Wakes it at once.
-    pub(crate) hint: Option<Arc<Notify>>,
+    pub(crate) hint: Arc<Notify>,
 }
 
 impl Reloader {
@@ -42,12 +44,11 @@ impl Reloader {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let local = self.store.local_path(&shared::layout::latest()).is_some();
         let pause = if local { POLL_LOCAL } else { POLL_REMOTE } + jitter();
-        let never = Arc::new(Notify::new());
         let (mut listed_at, mut last_hint) = (Instant::now(), None);
         self.look().await;
         loop {
             // Registered before anything is looked at, so that no hint falls between.
-            let hint = self.hint.as_ref().unwrap_or(&never).notified();
+            let hint = self.hint.notified();
             tokio::pin!(hint);
             hint.as_mut().enable();
             let hinted = tokio::select! {
@@ -113,7 +114,7 @@ impl Reloader {
     }
 }
 
-/// Removes the oldest notes and downloads; names sort by number.
+/// Removes the oldest notes, and every download but the newest: what is served lives on in its open connections. Names sort by number.
 async fn tidy(cache_dir: &Path) {
     let folder = cache_dir.to_owned();
     let _ = tokio::task::spawn_blocking(move || {
@@ -124,9 +125,13 @@ async fn tidy(cache_dir: &Path) {
             .map(|entry| entry.path())
             .collect();
         names.sort();
-        let old = names.len().saturating_sub(NOTES_MAX);
-        for name in names.into_iter().take(old) {
-            let _ = std::fs::remove_file(name);
+        let is_note = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "verified");
+        let (notes, files): (Vec<_>, Vec<_>) = names.into_iter().partition(is_note);
+        for (names, kept) in [(notes, NOTES_MAX), (files, DOWNLOADS_MAX)] {
+            let old = names.len().saturating_sub(kept);
+            for name in names.into_iter().take(old) {
+                let _ = std::fs::remove_file(name);
+            }
         }
     })
     .await;

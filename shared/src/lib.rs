@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod raster_settings;
 pub mod record;
 pub mod shutdown;
+pub mod slot;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;

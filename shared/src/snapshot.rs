@@ -107,7 +107,7 @@ pub async fn publish(
         .and_then(|sum| sum)
         .map_err(|source| SnapshotError::File { path: file.to_owned(), source })?;
     let path = layout::snapshot(n, Ulid::generate());
-    store.upload_file(file, &path).await?;
+    store.upload_file(file, &path, || ()).await?;
     let manifest = Manifest { n, format, path: path.to_string(), bytes, sha256, datasets, at_ms };
     let at = layout::manifest(n);
     let sealed = record::seal(KIND, &manifest).map_err(|source| bad(n, &at, source))?;
@@ -177,7 +177,7 @@ pub async fn manifest(store: &ReadStore, n: u64) -> Result<Manifest, SnapshotErr
 }
 
 /// A verified local file of a snapshot: a local store's is used in place, another's is downloaded into `cache`. What was verified is remembered by size,
-/// mtime and sum in a file `<snapshot>.verified` in `cache`.
+/// mtime and sum in a file `<snapshot>.verified` in `cache`. What was downloaded and does not verify is deleted, so that the next try starts anew.
 pub async fn fetch(store: &ReadStore, manifest: &Manifest, cache: &FilePath) -> Result<PathBuf, SnapshotError> {
     let path = Path::from(manifest.path.as_str());
     let file_error = |path: &FilePath, source| SnapshotError::File { path: path.to_owned(), source };
@@ -190,8 +190,9 @@ pub async fn fetch(store: &ReadStore, manifest: &Manifest, cache: &FilePath) -> 
         let present = tokio::fs::metadata(&file).await.is_ok_and(|meta| meta.len() == manifest.bytes);
         if !present {
             let part = cache.join(format!("{name}.part"));
-            let bytes = store.get(&path).await?;
-            tokio::fs::write(&part, &bytes).await.map_err(|e| file_error(&part, e))?;
+            // What an earlier try left: this folder is this process's own.
+            let _ = tokio::fs::remove_file(&part).await;
+            store.download(&path, &part).await?;
             tokio::fs::rename(&part, &file).await.map_err(|e| file_error(&file, e))?;
         }
         file
@@ -199,8 +200,11 @@ pub async fn fetch(store: &ReadStore, manifest: &Manifest, cache: &FilePath) -> 
     let note = cache.join(format!("{name}.verified"));
     let (manifest, checked) = (manifest.clone(), file.clone());
     let verified = tokio::task::spawn_blocking(move || verify(&checked, &note, &manifest)).await;
-    verified.map_err(|e| file_error(&file, e.into()))??;
-    Ok(file)
+    let verified = verified.map_err(|e| file_error(&file, e.into()))?;
+    if verified.is_err() && store.local_path(&path).is_none() {
+        let _ = tokio::fs::remove_file(&file).await;
+    }
+    verified.map(|()| file)
 }
 
 /// Checks size and sum of a file against its manifest, once per state of the file.

@@ -1,5 +1,9 @@
 //! A store: the object store or folder that holds COGs, commits, snapshots and manifests. `Store` writes; `ReadStore` can only get and list.
 
+pub mod bucket;
+mod probe;
+mod transfer;
+
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -9,7 +13,11 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+
+use bucket::{Bucket, BucketUrl};
+pub use probe::{Probe, ProbeLine};
 
 /// How often one undecided create is tried before its caller is told.
 const CREATE_ATTEMPTS_MAX: u32 = 8;
@@ -81,8 +89,18 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a store by folder or `file://` URL. With `create`, the folder is made.
+    /// Opens a store by folder or URL: `s3://bucket/prefix`, `gs://…`, `az://…`, `file://…`. With `create`, a folder is made; a bucket never is. Nothing is asked
+    /// of a bucket yet.
     pub fn open(url_or_folder: &str, create: bool) -> Result<Self, StoreError> {
+        if let Some(url) = BucketUrl::parse(url_or_folder)? {
+            let bucket = Bucket::open(&url)?;
+            let inner: Arc<dyn ObjectStore> = if url.prefix.is_empty() {
+                bucket.objects
+            } else {
+                Arc::new(PrefixStore::new(bucket.objects, Path::from(url.prefix.as_str())))
+            };
+            return Ok(Self { inner, local: None, name: url.to_string() });
+        }
         let folder = local_folder(url_or_folder)?;
         let unusable = |reason: String| StoreError::Unusable { store: folder.display().to_string(), reason };
         if create {
@@ -209,42 +227,6 @@ impl Store {
         }
     }
 
-    /// Brings a finished local file into the store under a name nobody else can use, durable when this returns. May move the file.
-    pub async fn upload_file(&self, file: &FilePath, path: &Path) -> Result<(), StoreError> {
-        let Some(target) = self.local_path(path) else {
-            let bytes = tokio::fs::read(file).await.map_err(|e| self.io_failed("upload", path, e))?;
-            return self.put_new(path, bytes.into()).await;
-        };
-        let file = file.to_owned();
-        let done = tokio::task::spawn_blocking(move || link_durably(&file, &target)).await;
-        done.map_err(|e| self.io_failed("upload", path, e.into()))?.map_err(|e| self.io_failed("upload", path, e))
-    }
-
-    /// Checks that the store keeps its promise of create-only: a folder by one create-twice.
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        let path = Path::from(format!("probe-{}", ulid::Ulid::generate()));
-        let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
-        let outcome = async {
-            let won = self.create_exact(&path, &first).await?;
-            let lost = self.create_exact(&path, &second).await?;
-            Ok((won, lost))
-        }
-        .await;
-        let _ = self.delete(&path).await;
-        match outcome {
-            Ok((Created::Won, Created::Lost(existing))) if existing == first => Ok(()),
-            Ok(_) => Err(StoreError::Unusable {
-                store: self.name.clone(),
-                reason: "creating the same name twice succeeded twice, so two writers could destroy each other's work; use another disk or store"
-                    .to_owned(),
-            }),
-            Err(StoreError::Failed { source, .. }) => {
-                Err(StoreError::Unusable { store: self.name.clone(), reason: format!("it cannot be written: {source}") })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     fn failed(&self, action: &'static str, path: &Path, error: object_store::Error) -> StoreError {
         match error {
             object_store::Error::NotFound { .. } => {
@@ -266,7 +248,7 @@ impl Store {
 pub struct ReadStore(Store);
 
 impl ReadStore {
-    /// Opens a store by folder or `file://` URL.
+    /// Opens a store by folder or URL.
     pub fn open(url_or_folder: &str) -> Result<Self, StoreError> {
         Store::open(url_or_folder, false).map(Self)
     }
@@ -291,6 +273,11 @@ impl ReadStore {
         self.0.get_range(path, range).await
     }
 
+    /// See [`Store::download`].
+    pub async fn download(&self, path: &Path, file: &FilePath) -> Result<(), StoreError> {
+        self.0.download(path, file).await
+    }
+
     /// See [`Store::list`].
     pub async fn list(&self, folder: &Path, after: Option<&Path>) -> Result<Vec<ObjectMeta>, StoreError> {
         self.0.list(folder, after).await
@@ -310,36 +297,11 @@ fn local_folder(url_or_folder: &str) -> Result<PathBuf, StoreError> {
             .ok()
             .and_then(|url| url.to_file_path().ok())
             .ok_or_else(|| unusable("not a valid file:// URL; write file:///absolute/folder")),
-        Some((scheme, _)) => Err(unusable(&format!("{scheme}:// stores are not supported yet; use a folder"))),
+        Some((scheme, _)) => {
+            Err(unusable(&format!("{scheme}:// is not known; use s3://, gs://, az://, file:// or a folder")))
+        }
         None => Ok(PathBuf::from(url_or_folder)),
     }
-}
-
-/// Links a file under its final name, its bytes and its name on disk. From another file system it is copied first.
-fn link_durably(file: &FilePath, target: &FilePath) -> std::io::Result<()> {
-    let folder = target.parent().ok_or_else(|| std::io::Error::other("no folder"))?;
-    if !folder.is_dir() {
-        std::fs::create_dir_all(folder)?;
-        // The new folders' own names must last as well, up to the store's root and beyond.
-        folder.ancestors().take(3).try_for_each(sync_folder)?;
-    }
-    std::fs::File::open(file)?.sync_all()?;
-    match std::fs::hard_link(file, target) {
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            let part = folder.join(format!(".{}.part", ulid::Ulid::generate()));
-            let copied = std::fs::copy(file, &part)
-                .and_then(|_| std::fs::File::open(&part)?.sync_all())
-                .and_then(|()| std::fs::hard_link(&part, target));
-            std::fs::remove_file(&part)?;
-            copied?;
-        }
-        other => other?,
-    }
-    sync_folder(folder)
-}
-
-fn sync_folder(folder: &FilePath) -> std::io::Result<()> {
-    std::fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

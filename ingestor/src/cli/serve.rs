@@ -13,16 +13,16 @@ use toml::{Table, Value};
 
 use super::{Failure, say};
 use crate::admin;
-use crate::ingest::{Ingest, IngestError, MEGABYTE, Plan};
+use crate::ingest::{Hook, Ingest, IngestError, MEGABYTE, Plan};
 use crate::progress::{self, LogWriter, Progress};
 use crate::settings::Settings;
 
 /// Flags of both commands.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// A folder, or a name pattern such as 'rasters/{sensor}_{date}_{band}.tif' or 'rasters/{date}.tif#{band}'
+    /// A folder or bucket, or a name pattern such as 'rasters/{sensor}_{date}_{band}.tif' or 's3://rasters/{date}.tif#{band}'
     source: Option<String>,
-    /// Where COGs, commits and snapshots are kept [default: SOURCE.kiln beside the folder]
+    /// Where COGs, commits and snapshots are kept: a folder, s3://bucket/prefix, gs://… or az://… [default: SOURCE.kiln beside the folder]
     #[arg(long)]
     store: Option<String>,
     /// The collection that the source feeds [default: default]
@@ -58,6 +58,15 @@ pub struct IngestArgs {
     /// Answer /health, /ready, /metrics, /jobs and /rejected here, such as 127.0.0.1:5001
     #[arg(long)]
     admin: Option<String>,
+    /// NATS servers with JetStream, such as nats://host:4222: any number of ingestors then share the work on buckets
+    #[arg(long)]
+    nats: Option<String>,
+    /// What subjects and streams on NATS begin with [default: kiln]
+    #[arg(long)]
+    nats_prefix: Option<String>,
+    /// Take notifications of buckets here by POST, such as 0.0.0.0:5002; what those who post must know stands in `KILN_HOOK_SECRET`
+    #[arg(long)]
+    hook: Option<String>,
 }
 
 /// Flags of `kiln serve`.
@@ -88,6 +97,9 @@ impl IngestArgs {
             ("collection", &self.collection),
             ("state", &self.state),
             ("admin", &self.admin),
+            ("nats", &self.nats),
+            ("nats_prefix", &self.nats_prefix),
+            ("hook", &self.hook),
         ];
         for (name, text) in texts {
             if let Some(text) = text {
@@ -122,6 +134,7 @@ pub async fn watch(args: IngestArgs) -> Result<(), Failure> {
     let bar = start_logging();
     let shutdown = shutdown::signals().map_err(Failure::other)?;
     let admin = admin_listener(&settings).await?;
+    let hook = hook_listener(&settings).await?;
     let (ingest, plan) = tokio::select! {
         opened = Ingest::open(settings, Arc::new(Notify::new())) => opened.map_err(failure)?,
         () = shutdown.cancelled() => return Ok(()),
@@ -130,7 +143,7 @@ pub async fn watch(args: IngestArgs) -> Result<(), Failure> {
     if let Some(listener) = admin {
         tokio::spawn(admin::serve(listener, ingest.more(), shutdown.clone()));
     }
-    ingest.run(Progress::new(plan.inputs, bar), shutdown).await.map_err(failure)
+    ingest.run(Progress::new(plan.inputs, bar), hook, shutdown).await.map_err(failure)
 }
 
 /// `kiln serve`: the same, with a server in the same process.
@@ -149,9 +162,10 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let listener = server::listen(settings.listen.as_deref()).await.map_err(Failure::bad_input)?;
     let address = listener.local_addr().map_err(Failure::other)?;
     let admin = admin_listener(&settings).await?;
+    let hook = hook_listener(&settings).await?;
     let published = Arc::new(Notify::new());
     let server_settings = settings.server.clone();
-    let store_name = settings.store.clone();
+    let (store_name, nats) = (settings.store.clone(), settings.nats.clone());
     let base = server_settings.public_url.clone().map_or_else(
         || format!("http://{address}{}", server_settings.base_path),
         |url| url.trim_end_matches('/').to_owned(),
@@ -173,6 +187,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
         store: store.clone(),
         cache_dir,
         hint,
+        // Publications of others.
+        hints: nats.map(|nats| server::Hints { url: nats.url, prefix: nats.prefix, credentials: nats.credentials }),
         settings: server_settings,
         more: ingest.as_ref().ok().map(|(ingest, _)| ingest.more()),
         admin,
@@ -184,7 +200,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
             let (ingest, plan) = ingest?;
             say(&announce(&ingest, plan));
             tokio::spawn(super::urls::print_when_ready(store, published, base, shutdown.clone()));
-            ingest.run(Progress::new(plan.inputs, bar), shutdown).await
+            ingest.run(Progress::new(plan.inputs, bar), hook, shutdown).await
         })
     };
     let watched = tokio::spawn(async move {
@@ -208,6 +224,14 @@ async fn admin_listener(settings: &Settings) -> Result<Option<TcpListener>, Fail
     let listener = server::listen(Some(address)).await.map_err(Failure::bad_input)?;
     tracing::info!(address = %listener.local_addr().map_err(Failure::other)?, "admin routes are answered");
     Ok(Some(listener))
+}
+
+/// Where notifications are taken, if that was asked for.
+async fn hook_listener(settings: &Settings) -> Result<Option<Hook>, Failure> {
+    let Some((address, secret)) = &settings.hook else { return Ok(None) };
+    let listener = server::listen(Some(address)).await.map_err(Failure::bad_input)?;
+    tracing::info!(address = %listener.local_addr().map_err(Failure::other)?, "notifications are taken by POST");
+    Ok(Some(Hook { listener, secret: secret.clone() }))
 }
 
 fn start_logging() -> Option<indicatif::ProgressBar> {

@@ -3,6 +3,7 @@
 use shared::store::StoreError;
 
 use crate::replica::ReplicaError;
+use crate::source::StageError;
 
 /// Why a step could not be done.
 pub(super) enum Trouble {
@@ -31,6 +32,16 @@ impl From<std::io::Error> for Trouble {
             std::io::ErrorKind::StorageFull => Self::Disk(error.to_string()),
             std::io::ErrorKind::NotFound => Self::Changed,
             _ => Self::Passing(error.to_string()),
+        }
+    }
+}
+
+impl From<StageError> for Trouble {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Changed => Self::Changed,
+            StageError::File(error) => error.into(),
+            StageError::Bucket(error) => Self::Passing(error.to_string()),
         }
     }
 }

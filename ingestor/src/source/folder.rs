@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::Seen;
+use super::{Place, Seen, SeenFile, SourceError};
 use super::sidecar::{is_ignored, owner};
-use crate::naming::{KeyTemplate, Naming};
+use crate::naming::Naming;
 
 /// How deep folders may be nested.
 const DEPTH_MAX: usize = 64;
@@ -43,17 +43,7 @@ pub struct Listing {
     /// Inputs, in order of path (bytes).
     pub inputs: Vec<Seen>,
     /// What below the root could not be read: while there is something, nothing may be called gone.
-    pub faults: Vec<ListError>,
-}
-
-/// Why a folder could not be listed: nothing may be concluded from it.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read {path}: {source}")]
-pub struct ListError {
-    /// What could not be read.
-    pub path: PathBuf,
-    /// Why.
-    pub source: std::io::Error,
+    pub faults: Vec<SourceError>,
 }
 
 impl FolderSource {
@@ -62,13 +52,8 @@ impl FolderSource {
         Self { name, root, naming, known: KnownFolders::default() }
     }
 
-    /// Key names and values of an input; None if the path is none.
-    pub fn template(&self, path: &str) -> Option<KeyTemplate> {
-        self.naming.template(path)
-    }
-
     /// Every input there is. Fails only if the root cannot be read; other faults are in the listing.
-    pub fn list(&self) -> Result<Listing, ListError> {
+    pub fn list(&self) -> Result<Listing, SourceError> {
         let mut listing = Listing::default();
         self.walk("", 0, &mut listing)?;
         listing.inputs.sort_by(|a, b| a.path.cmp(&b.path));
@@ -85,7 +70,7 @@ impl FolderSource {
     }
 
     /// An input as it is now; None if it is gone or no input.
-    pub fn look(&self, path: &str) -> Result<Option<Seen>, ListError> {
+    pub fn look(&self, path: &str) -> Result<Option<Seen>, SourceError> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         if path.split('/').any(is_ignored) || self.naming.template(path).is_none() {
             return Ok(None);
@@ -93,7 +78,7 @@ impl FolderSource {
         let folder = self.root.join(folder);
         let names = match self.names(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|source| ListError { path: folder.clone(), source })?,
+            other => other.map_err(|error| SourceError::new(folder.display(), error))?,
         };
         if !names.contains(name) || owner(name, &names).is_some() {
             return Ok(None);
@@ -154,9 +139,9 @@ impl FolderSource {
         Ok(names)
     }
 
-    fn walk(&self, relative: &str, depth: usize, listing: &mut Listing) -> Result<(), ListError> {
+    fn walk(&self, relative: &str, depth: usize, listing: &mut Listing) -> Result<(), SourceError> {
         let folder = self.root.join(relative);
-        let failed = |source| ListError { path: folder.clone(), source };
+        let failed = |error: std::io::Error| SourceError::new(folder.display(), error);
         if depth > DEPTH_MAX {
             return Err(failed(std::io::Error::other(format!("folders are nested more than {DEPTH_MAX} deep"))));
         }
@@ -173,18 +158,18 @@ impl FolderSource {
         }
         for name in &folders {
             match self.walk(&join(name), depth + 1, listing) {
-                Err(fault) if fault.source.kind() != std::io::ErrorKind::NotFound => listing.faults.push(fault),
+                Err(fault) if !is_not_found(&fault) => listing.faults.push(fault),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn seen(path: &str, folder: &Path, name: &str, names: &BTreeSet<String>) -> Result<Option<Seen>, ListError> {
+    fn seen(path: &str, folder: &Path, name: &str, names: &BTreeSet<String>) -> Result<Option<Seen>, SourceError> {
         let stat = |name: &str| match std::fs::metadata(folder.join(name)) {
             Ok(meta) => Ok(meta.is_file().then_some(meta)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ListError { path: folder.join(name), source }),
+            Err(error) => Err(SourceError::new(folder.join(name).display(), error)),
         };
         let Some(meta) = stat(name)? else { return Ok(None) };
         let mut seen = Seen {
@@ -192,7 +177,7 @@ impl FolderSource {
             version: state(&meta),
             time_ms: meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000,
             bytes: meta.len(),
-            files: vec![folder.join(name)],
+            files: vec![file(folder, name)],
         };
         let mut hasher = blake3::Hasher::new();
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -202,7 +187,7 @@ impl FolderSource {
             if let Some(meta) = stat(sidecar)? {
                 hasher.update(format!("{sidecar} {}\n", state(&meta)).as_bytes());
                 seen.bytes += meta.len();
-                seen.files.push(folder.join(sidecar));
+                seen.files.push(file(folder, sidecar));
             }
         }
         if seen.files.len() > 1 {
@@ -211,6 +196,14 @@ impl FolderSource {
         }
         Ok(Some(seen))
     }
+}
+
+fn file(folder: &Path, name: &str) -> SeenFile {
+    SeenFile { name: name.to_owned(), place: Place::File(folder.join(name)) }
+}
+
+fn is_not_found(fault: &SourceError) -> bool {
+    fault.source.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 fn state(meta: &Metadata) -> String {

@@ -28,6 +28,14 @@ pub fn is_ignored(name: &str) -> bool {
     name.starts_with('.') || name.ends_with('~') || PARTIAL.iter().any(|ending| lower.ends_with(ending))
 }
 
+/// Whether a name can be a sidecar's, if there is a raster for it.
+pub fn may_be_sidecar(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    APPENDED.iter().any(|ending| lower.ends_with(ending))
+        || RPC_ENDINGS.iter().any(|ending| name.ends_with(ending))
+        || lower.rsplit_once('.').is_some_and(|(_, extension)| REPLACED.contains(&extension))
+}
+
 /// The raster among `siblings` that a file belongs to. `Some(None)`: a sidecar without a raster. None: a raster of its own.
 pub fn owner<'s>(name: &str, siblings: &'s BTreeSet<String>) -> Option<Option<&'s str>> {
     let lower = name.to_ascii_lowercase();

@@ -88,6 +88,20 @@ pub fn page(conn: &Connection, source: &str, after: &str, limit: usize) -> Resul
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Paths that part the inputs of a source into so many ranges of about equal size; none if it has fewer than `min`.
+pub fn quantiles(conn: &Connection, source: &str, parts: usize, min: usize) -> Result<Vec<String>, CatalogError> {
+    let count: i64 = conn
+        .prepare_cached("SELECT count(*) FROM inputs WHERE source = ?1")?
+        .query_row(params![source], |row| row.get(0))?;
+    if (count as usize) < min {
+        return Ok(Vec::new());
+    }
+    let mut statement =
+        conn.prepare_cached("SELECT path FROM inputs WHERE source = ?1 ORDER BY path LIMIT 1 OFFSET ?2")?;
+    let at = |part: usize| count * part as i64 / parts as i64;
+    Ok((1..parts).map(|part| statement.query_row(params![source, at(part)], |row| row.get(0))).collect::<Result<_, _>>()?)
+}
+
 /// Every rejected input with its source's name, in order of source and path.
 pub fn rejected(conn: &Connection) -> Result<Vec<(String, InputRow)>, CatalogError> {
     let sql = format!(

@@ -38,7 +38,7 @@ async fn the_same_bytes_again_are_won_again() {
 #[tokio::test]
 async fn a_folder_passes_the_probe_and_keeps_nothing_of_it() {
     let (dir, store) = store();
-    store.probe().await.unwrap();
+    store.require_promises().await.unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
@@ -49,9 +49,9 @@ async fn an_uploaded_file_is_never_overwritten() {
     let file = scratch.path().join("x.tif");
     std::fs::write(&file, b"one").unwrap();
     let path = Path::from("cogs/c/20260101/x.tif");
-    store.upload_file(&file, &path).await.unwrap();
+    store.upload_file(&file, &path, || ()).await.unwrap();
     std::fs::write(scratch.path().join("y.tif"), b"two").unwrap();
-    assert!(store.upload_file(&scratch.path().join("y.tif"), &path).await.is_err());
+    assert!(store.upload_file(&scratch.path().join("y.tif"), &path, || ()).await.is_err());
     assert_eq!(std::fs::read(dir.path().join("cogs/c/20260101/x.tif")).unwrap(), b"one");
 }
 

@@ -1,0 +1,248 @@
+//! Buckets: a URL, the object store it names, and its listing as it is. Credentials and endpoints come from each cloud's standard environment.
+
+use std::fmt;
+use std::path::Path as FilePath;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::path::Path;
+use object_store::{BackoffConfig, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig};
+
+use super::StoreError;
+use super::transfer;
+pub use super::transfer::DownloadError;
+
+/// Tries of one request, beyond the first, and the time they may take together: callers have patience of their own.
+const RETRIES_MAX: usize = 3;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Where requests go when nothing says where: what self-hosted stores expect.
+const DEFAULT_REGION: &str = "us-east-1";
+/// Objects in one answer of a listing.
+const PAGE_OBJECTS: usize = 1000;
+
+/// Which cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// S3, and everything that speaks like it.
+    S3,
+    /// Google Cloud Storage.
+    Gcs,
+    /// Azure Blob Storage.
+    Azure,
+}
+
+/// `s3://bucket/prefix` and its like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketUrl {
+    /// Which cloud.
+    pub cloud: Cloud,
+    /// The bucket or container.
+    pub bucket: String,
+    /// What names begin with: empty, or without a slash at either end.
+    pub prefix: String,
+}
+
+impl BucketUrl {
+    /// The URL in a text; None if it names no bucket but something else.
+    pub fn parse(text: &str) -> Result<Option<Self>, StoreError> {
+        let Some((scheme, rest)) = text.split_once("://") else { return Ok(None) };
+        let cloud = match scheme {
+            "s3" | "s3a" => Cloud::S3,
+            "gs" => Cloud::Gcs,
+            "az" | "azure" | "abfs" => Cloud::Azure,
+            _ => return Ok(None),
+        };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_matches('/').to_owned();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '$');
+        if bucket.is_empty() || !bucket.chars().all(allowed) || prefix.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(StoreError::Unusable {
+                store: text.to_owned(),
+                reason: format!("not a valid URL; write {scheme}://bucket or {scheme}://bucket/prefix"),
+            });
+        }
+        Ok(Some(Self { cloud, bucket: bucket.to_owned(), prefix }))
+    }
+}
+
+impl fmt::Display for BucketUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.cloud {
+            Cloud::S3 => "s3",
+            Cloud::Gcs => "gs",
+            Cloud::Azure => "az",
+        };
+        write!(f, "{scheme}://{}", self.bucket)?;
+        if self.prefix.is_empty() { Ok(()) } else { write!(f, "/{}", self.prefix) }
+    }
+}
+
+/// An open bucket, with the keys it really has.
+#[derive(Clone)]
+pub struct Bucket {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pages: Arc<dyn PaginatedListStore>,
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bucket").field("objects", &self.objects).finish_non_exhaustive()
+    }
+}
+
+/// A part of a listing.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Objects, in order of their keys' bytes.
+    pub objects: Vec<ObjectMeta>,
+    /// Keys that cannot be read at all, such as `a//b`: passed over.
+    pub unreadable: Vec<String>,
+    /// Where the next part starts; None at the end.
+    pub next: Option<String>,
+}
+
+impl Bucket {
+    /// Opens a bucket. Nothing is asked of it yet.
+    pub fn open(url: &BucketUrl) -> Result<Self, StoreError> {
+        use_ring();
+        let failed = |error: object_store::Error| StoreError::Unusable {
+            store: url.to_string(),
+            reason: format!("{error}; set the environment of the cloud's own tools, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL"),
+        };
+        let backoff = BackoffConfig { max_backoff: Duration::from_secs(3), ..BackoffConfig::default() };
+        let retry = RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT };
+        let name = &url.bucket;
+        // Plain http is for stores in one's own house; whoever names such an endpoint means it.
+        Ok(match url.cloud {
+            Cloud::S3 => {
+                let mut builder = AmazonS3Builder::from_env().with_bucket_name(name).with_retry(retry).with_allow_http(true);
+                if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {
+                    builder = builder.with_region(DEFAULT_REGION);
+                }
+                Self::of(builder.build().map_err(failed)?)
+            }
+            Cloud::Gcs => {
+                Self::of(GoogleCloudStorageBuilder::from_env().with_bucket_name(name).with_retry(retry).build().map_err(failed)?)
+            }
+            Cloud::Azure => Self::of(
+                MicrosoftAzureBuilder::from_env()
+                    .with_container_name(name)
+                    .with_retry(retry)
+                    .with_allow_http(true)
+                    .build()
+                    .map_err(failed)?,
+            ),
+        })
+    }
+
+    fn of(store: impl ObjectStore + PaginatedListStore + Clone) -> Self {
+        Self { objects: Arc::new(store.clone()), pages: Arc::new(store) }
+    }
+
+    /// What an object is now; None if it is not there, or its key cannot be asked for.
+    pub async fn head(&self, key: &str) -> object_store::Result<Option<ObjectMeta>> {
+        let Ok(path) = exact(key) else { return Ok(None) };
+        match self.objects.head(&path).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A part of the listing of all keys that begin with `prefix`, after the key `after`. A key that cannot be read is passed over and named.
+    pub async fn page(&self, prefix: &str, after: Option<&str>) -> object_store::Result<Page> {
+        let mut page = Page::default();
+        let mut after = after.map(str::to_owned);
+        let mut max_keys = PAGE_OBJECTS;
+        loop {
+            let options =
+                PaginatedListOptions { offset: after.clone(), max_keys: Some(max_keys), ..PaginatedListOptions::default() };
+            match self.pages.list_paginated(Some(prefix), options).await {
+                Ok(part) => {
+                    page.objects = part.result.objects;
+                    page.next = part.page_token.and(page.objects.last().map(|last| last.location.to_string()));
+                    return Ok(page);
+                }
+                // One key that cannot be read spoils its whole part: ask for fewer, until it stands alone.
+                Err(error) => match unreadable(&error) {
+                    Some(_) if max_keys > 1 => max_keys /= 4,
+                    Some(key) => {
+                        page.unreadable.push(key.clone());
+                        after = Some(key);
+                        max_keys = PAGE_OBJECTS;
+                    }
+                    None => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Writes an object to a new local file, only if it is still as `meta` says.
+    pub async fn download(&self, meta: &ObjectMeta, file: &FilePath, moved: impl Fn()) -> Result<(), DownloadError> {
+        let options = GetOptions { if_match: meta.e_tag.clone(), ..GetOptions::default() };
+        transfer::download(self.objects.as_ref(), &meta.location, options, file, moved).await
+    }
+}
+
+/// A key as it is, nothing encoded; an error if no request can name it.
+fn exact(key: &str) -> Result<Path, object_store::path::Error> {
+    let path = Path::parse(key)?;
+    // What begins or ends with a slash would lose it.
+    if path.as_ref() == key { Ok(path) } else { Err(object_store::path::Error::EmptySegment { path: key.to_owned() }) }
+}
+
+/// The key that made a listing fail.
+fn unreadable(error: &object_store::Error) -> Option<String> {
+    use object_store::path::Error as PathError;
+    match error {
+        object_store::Error::InvalidPath { source: PathError::EmptySegment { path } | PathError::BadSegment { path, .. } } => {
+            Some(path.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Connections are encrypted by ring, in this house and in its libraries. Another choice made earlier in the process stands.
+fn use_ring() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_clouds_buckets_and_prefixes() {
+        for (text, wanted) in [
+            ("s3://b", ("s3://b", "b", "")),
+            ("s3://b/x/y/", ("s3://b/x/y", "b", "x/y")),
+            ("gs://my.bucket/a", ("gs://my.bucket/a", "my.bucket", "a")),
+            ("az://c", ("az://c", "c", "")),
+        ] {
+            let url = BucketUrl::parse(text).unwrap().unwrap();
+            assert_eq!((url.to_string().as_str(), url.bucket.as_str(), url.prefix.as_str()), wanted);
+        }
+        assert_eq!(BucketUrl::parse("folder").unwrap(), None);
+        assert_eq!(BucketUrl::parse("file:///x").unwrap(), None);
+        for bad in ["s3://", "s3:///x", "s3://a b/", "s3://b/../x"] {
+            assert!(BucketUrl::parse(bad).unwrap_err().to_string().contains("s3://bucket"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_are_asked_for_as_they_are() {
+        for key in ["a b/ü%20+.tif", "x/y#z?.tif", "~[a].tif"] {
+            assert_eq!(exact(key).unwrap().as_ref(), key);
+        }
+        for key in ["a//b.tif", "/a.tif", "a/", "a/../b"] {
+            assert!(exact(key).is_err(), "{key}");
+        }
+    }
+}
