@@ -48,8 +48,14 @@ async fn main() {
     let written = Arc::new(AtomicUsize::new(0));
     let published = Arc::new(Notify::new());
     let stop = CancellationToken::new();
-    let publisher =
-        Publisher::new(replica, folder.join("state"), Arc::clone(&at_work), Arc::clone(&published), Arc::default());
+    let publisher = Publisher::new(
+        replica,
+        folder.join("state"),
+        Arc::clone(&at_work),
+        Arc::clone(&published),
+        None,
+        Arc::default(),
+    );
     let publishing = tokio::spawn(publisher.run(head.subscribe(), stop.clone()));
     tokio::spawn(sum_snapshots(folder.join("store/snapshots"), Arc::clone(&written)));
     let started = Instant::now();

@@ -112,7 +112,8 @@ impl Board {
     /// A job begins.
     pub fn begin(&self, key: &InputKey) -> Entry<'_> {
         let now = Instant::now();
-        lock(&self.jobs).insert(key.clone(), JobNow { stage: Stage::Look, done: 0.0, started: now, advanced: now, entered: now });
+        lock(&self.jobs)
+            .insert(key.clone(), JobNow { stage: Stage::Look, done: 0.0, started: now, advanced: now, entered: now });
         Entry { board: self, key: key.clone() }
     }
 

@@ -27,9 +27,10 @@ const BASIC: &str = "Basic ";
 const BEARER: &str = "Bearer ";
 
 /// Where what was understood goes.
+#[expect(missing_debug_implementations, reason = "it holds a closure")]
 pub enum Sink {
     /// To all ingestors.
-    Queue(Nats),
+    Queue(Box<Nats>),
     /// To this one.
     Here(Box<dyn Fn(Vec<Event>) + Send + Sync>),
 }
@@ -58,7 +59,12 @@ pub async fn serve(listener: TcpListener, secret: Option<String>, sink: Sink, sh
     }
 }
 
-async fn notified(State(hook): State<Arc<Hook>>, Query(asked): Query<Asked>, headers: HeaderMap, body: Bytes) -> Response {
+async fn notified(
+    State(hook): State<Arc<Hook>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     if !hook.knows_secret(&headers, &asked) {
         let message = "the secret is missing or wrong; send it as `Authorization: Bearer …` or as `?secret=…`";
         return told(StatusCode::UNAUTHORIZED, message);
@@ -86,7 +92,8 @@ async fn may_send(State(hook): State<Arc<Hook>>, Query(asked): Query<Asked>, hea
 impl Hook {
     fn knows_secret(&self, headers: &HeaderMap, asked: &Asked) -> bool {
         let Some(secret) = &self.secret else { return true };
-        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let authorization =
+            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let password = authorization.strip_prefix(BASIC).and_then(password);
         let bearer = authorization.strip_prefix(BEARER).map(str::to_owned);
         [bearer, password, asked.secret.clone()].into_iter().flatten().any(|said| is_same(&said, secret))

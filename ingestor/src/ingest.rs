@@ -1,7 +1,7 @@
 //! Ingesting, orchestrated: the store made ready, the sources listed and watched, jobs handed out, everything published.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,9 +25,9 @@ use crate::hook::{self, Sink};
 use crate::lock::{IngestLock, LockError, author};
 use crate::nats::{self, JobQueue, Nats, NatsError, NatsSettings};
 use crate::pipeline::{Pipeline, SourceSetup};
+use crate::probed;
 use crate::progress::Progress;
 use crate::publisher::{self, Publisher};
-use crate::probed;
 use crate::queue::{InputKey, Queue};
 use crate::reconcile::{self, Gone};
 use crate::replica::{Replica, ReplicaError};
@@ -179,18 +179,10 @@ impl Ingest {
         let slot = Slot::claim(&of_store).map_err(|source| IngestError::File { path: of_store.clone(), source })?;
         let state = slot.path().to_owned();
         probed::require(&store, &of_store).await?;
-        let nats = match settings.nats.clone() {
-            Some(nats) => Nats::connect(nats, &CancellationToken::new()).await?,
-            None => None,
-        };
-        if let Some(nats) = &nats {
-            nats.ensure_streams().await?;
-        }
+        let nats = queue_of(settings.nats.clone()).await?;
         let replica = Arc::new(Replica::open(store, &state).await?);
         define(&replica, &settings.sources).await?;
-        let scratch_path = state.join("scratch");
-        let scratch =
-            Scratch::open(scratch_path.clone()).map_err(|source| IngestError::File { path: scratch_path, source })?;
+        let (scratch, publish) = swept(&state)?;
         let program = std::env::current_exe().map_err(|source| IngestError::File { path: "kiln".into(), source })?;
         let pool = PoolConfig {
             threads: settings.threads,
@@ -209,11 +201,7 @@ impl Ingest {
                 raise(&committed_head, n);
             });
         let publisher =
-            Publisher::new(Arc::clone(&replica), state.join("publish"), at_work, published, nats.clone(), Arc::clone(&board));
-        std::fs::create_dir_all(state.join("publish"))
-            .map_err(|source| IngestError::File { path: state.clone(), source })?;
-        publisher::sweep(&state.join("publish"))
-            .map_err(|source| IngestError::File { path: state.join("publish"), source })?;
+            Publisher::new(Arc::clone(&replica), publish, at_work, published, nats.clone(), Arc::clone(&board));
         let gone =
             settings.sources.iter().map(|s| Gone::new(s, settings.delete_grace, settings.allow_removal)).collect();
         let pipeline = Arc::new(Pipeline {
@@ -265,7 +253,8 @@ impl Ingest {
             let (found, mut finding) = mpsc::channel(FOUND_MAX);
             let replica = &self.pipeline.replica;
             let scan = async move { reconcile::scan(replica, source, &found).await };
-            let (queue, jobs) = (&mut self.queue, self.queue_shared.as_ref().filter(|_| source.source.bucket().is_some()));
+            let (queue, jobs) =
+                (&mut self.queue, self.queue_shared.as_ref().filter(|_| source.source.bucket().is_some()));
             let (mut inputs, mut bytes) = (0, 0);
             let (told, to_tell) = mpsc::channel(FOUND_MAX);
             let take = async {
@@ -303,7 +292,12 @@ impl Ingest {
     }
 
     /// Ingests until told to stop. An error means that the log cannot go on. Notifications are taken on `hook`, if there is one.
-    pub async fn run(self, progress: Progress, hook: Option<Hook>, shutdown: CancellationToken) -> Result<(), IngestError> {
+    pub async fn run(
+        self,
+        progress: Progress,
+        hook: Option<Hook>,
+        shutdown: CancellationToken,
+    ) -> Result<(), IngestError> {
         let Self { pipeline, gone, queue, watch, poll, reconcile, threads, head, publisher, mut committer, .. } = self;
         let stop = shutdown.child_token();
         let mut publishing = tokio::spawn(publisher.run(head.subscribe(), stop.clone()));
@@ -321,7 +315,7 @@ impl Ingest {
         });
         if let Some(Hook { listener, secret }) = hook {
             let sink = match &shared {
-                Some(shared) => Sink::Queue(shared.queue.nats().clone()),
+                Some(shared) => Sink::Queue(Box::new(shared.queue.nats().clone())),
                 None => here(&pipeline, hints.clone()),
             };
             tokio::spawn(hook::serve(listener, secret, sink, stop.clone()));
@@ -387,6 +381,26 @@ fn here(pipeline: &Arc<Pipeline>, hints: mpsc::UnboundedSender<(usize, Hint)>) -
     }))
 }
 
+/// The queue, its streams made.
+async fn queue_of(settings: Option<NatsSettings>) -> Result<Option<Nats>, IngestError> {
+    let Some(settings) = settings else { return Ok(None) };
+    let nats = Nats::connect(settings).await?;
+    nats.ensure_streams().await?;
+    Ok(Some(nats))
+}
+
+/// Folders for jobs and for publications, without what dead processes left in them.
+fn swept(state: &Path) -> Result<(Scratch, PathBuf), IngestError> {
+    let (scratch, publish) = (state.join("scratch"), state.join("publish"));
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| IngestError::File { path, source }
+    };
+    let opened = Scratch::open(scratch.clone()).map_err(failed(&scratch))?;
+    std::fs::create_dir_all(&publish).and_then(|()| publisher::sweep(&publish)).map_err(failed(&publish))?;
+    Ok((opened, publish))
+}
+
 fn flatten(ended: Result<Result<(), ReplicaError>, tokio::task::JoinError>) -> Result<(), IngestError> {
     match ended {
         Ok(result) => Ok(result?),
@@ -396,6 +410,10 @@ fn flatten(ended: Result<Result<(), ReplicaError>, tokio::task::JoinError>) -> R
 
 /// Commits the definitions of the collections that differ from the log's.
 async fn define(replica: &Replica, sources: &[SourceSetup]) -> Result<(), IngestError> {
+    if replica.head().await? == 0 {
+        // A new store has nobody to wait for.
+        replica.upgrade(&author()).await?;
+    }
     for source in sources {
         loop {
             let name = source.collection.name.clone();

@@ -9,7 +9,7 @@ use shared::store::{Store, StoreError};
 const COUNTS_FOR: Duration = Duration::from_hours(24);
 
 /// Refuses a store that does not keep its promises. `notes` is a folder of this machine that remembers when it last did.
-pub async fn require(store: &Store, notes: &Path) -> Result<(), StoreError> {
+pub(crate) async fn require(store: &Store, notes: &Path) -> Result<(), StoreError> {
     let note = notes.join("probed");
     let lately = || {
         let age = std::fs::metadata(&note).ok()?.modified().ok()?.elapsed().ok()?;

@@ -135,7 +135,7 @@ impl Publisher {
     }
 
     /// Publishes the head, unless somebody has. Returns the number that is now published.
-    async fn publish(&self) -> Result<u64, ReplicaError> {
+    pub async fn publish(&self) -> Result<u64, ReplicaError> {
         let store = self.replica.store();
         tokio::time::sleep(Duration::from_millis(jitter())).await;
         let head = self.replica.head().await?;
@@ -151,16 +151,16 @@ impl Publisher {
 
     async fn publish_as(&self, file: &Path) -> Result<u64, ReplicaError> {
         let (store, written) = (self.replica.store(), file.to_owned());
-        let (n, datasets) = self
+        let (n, format, datasets) = self
             .replica
             .with(move |conn| {
                 schema::check_counts(conn)?;
                 schema::write_clean(conn, &written)?;
-                Ok((schema::head(conn)?, schema::dataset_count(conn)?))
+                Ok((schema::head(conn)?, schema::format(conn)?, schema::dataset_count(conn)?))
             })
             .await?;
         let started = Instant::now();
-        if snapshot::publish(store, file, n, schema::FORMAT, datasets, shared::clock::now_ms()).await? {
+        if snapshot::publish(store, file, n, format, datasets, shared::clock::now_ms()).await? {
             tracing::debug!(snapshot.version = n, datasets, duration_ms = started.elapsed().as_millis(), "published");
             retention::after_publish(store, n).await;
         }

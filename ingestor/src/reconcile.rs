@@ -295,10 +295,7 @@ mod tests {
         let paths = ["a/s10.tif", "a/s1000.tif", "b/raw", "b/raw.hdr"].map(str::to_owned);
         let ranges = split(&paths);
         let cuts: Vec<(&str, Option<&str>)> = ranges.iter().map(|r| (r.after.as_str(), r.upto.as_deref())).collect();
-        assert_eq!(
-            cuts,
-            [("", Some("a/s1")), ("a/s1", Some("a/s100")), ("a/s100", Some("b/ra")), ("b/ra", None)]
-        );
+        assert_eq!(cuts, [("", Some("a/s1")), ("a/s1", Some("a/s100")), ("a/s100", Some("b/ra")), ("b/ra", None)]);
         for path in ["a/s10.tif", "a/s10.tfw", "b/raw", "b/raw.hdr", "a/", "z"] {
             assert_eq!(ranges.iter().filter(|range| range.holds(path)).count(), 1, "{path}");
         }

@@ -218,6 +218,17 @@ impl Replica {
         }
     }
 
+    /// Brings the catalogue into the newest format this version knows. Returns the formats before and after.
+    pub async fn upgrade(&self, author: &str) -> Result<(i64, i64), ReplicaError> {
+        let before = self.with(|conn| schema::format(conn)).await?;
+        let newest = schema::newest_format();
+        if before < newest {
+            // Lost to another: who did the same.
+            self.append(author, vec![vec![Change::Upgrade { format: newest }]]).await?;
+        }
+        Ok((before, self.with(|conn| schema::format(conn)).await?))
+    }
+
     async fn try_append(&self, commit: Commit) -> Result<bool, ReplicaError> {
         match commit::append(&self.store, &commit).await? {
             commit::Appended::Won => {

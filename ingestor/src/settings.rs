@@ -128,7 +128,9 @@ impl Settings {
         let hook = hook(&mut options);
         let state = options.take("state").unwrap_or_else(|| xdg_folder("XDG_CACHE_HOME", ".cache").join("kiln"));
         let sources = sources(&mut options, watch);
-        let store = options.take::<String>("store").or_else(|| sources.first()?.source.folder().map(|folder| default_store(&folder.root)));
+        let store = options
+            .take::<String>("store")
+            .or_else(|| sources.first()?.source.folder().map(|folder| default_store(&folder.root)));
         if store.is_none() && !sources.is_empty() {
             options.fault("no store: name with --store where COGs and snapshots of a bucket go, such as s3://tiles/kiln or a folder");
         }
@@ -410,19 +412,15 @@ fn default_store(root: &Path) -> String {
 fn check_outside(options: &mut Options, what: &'static str, place: Option<&str>, sources: &[SourceSetup]) {
     let Some(place) = place else { return };
     let sources = sources.iter().map(|setup| &setup.source);
-    let inside: Vec<String> = match BucketUrl::parse(place) {
-        Ok(Some(url)) => {
-            let holds = |bucket: &&BucketSource| bucket.path_of(&url.bucket, &format!("{}/", url.prefix)).is_some();
-            sources.filter_map(Source::bucket).filter(holds).map(|bucket| bucket.url.to_string()).collect()
-        }
-        _ => {
-            let real = real_path(place);
-            // State may lie in a hidden folder, as by default: what is hidden is never looked at. A store may not: people look into it.
-            let holds = |folder: &&FolderSource| {
-                real.starts_with(&folder.root) && (what == "store" || folder.is_watched(&real))
-            };
-            sources.filter_map(Source::folder).filter(holds).map(|folder| folder.root.display().to_string()).collect()
-        }
+    let inside: Vec<String> = if let Ok(Some(url)) = BucketUrl::parse(place) {
+        let holds = |bucket: &&BucketSource| bucket.path_of(&url.bucket, &format!("{}/", url.prefix)).is_some();
+        sources.filter_map(Source::bucket).filter(holds).map(|bucket| bucket.url.to_string()).collect()
+    } else {
+        let real = real_path(place);
+        // State may lie in a hidden folder, as by default: what is hidden is never looked at. A store may not: people look into it.
+        let holds =
+            |folder: &&FolderSource| real.starts_with(&folder.root) && (what == "store" || folder.is_watched(&real));
+        sources.filter_map(Source::folder).filter(holds).map(|folder| folder.root.display().to_string()).collect()
     };
     for source in inside {
         options.fault(format!(

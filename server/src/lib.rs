@@ -5,6 +5,7 @@
 #[doc(hidden)]
 pub mod bench;
 mod cache;
+mod check;
 mod error;
 mod geojson;
 mod hints;
@@ -35,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use check::check;
 pub use hints::{DEFAULT_NATS_PREFIX, Hints, hint_subject, is_nats_prefix};
 pub use limits::Limits;
 pub use links::{TrustedProxy, segment as path_segment};
@@ -204,13 +206,9 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     if let Some(hints) = config.hints {
         tokio::spawn(hints.listen(Arc::clone(&wake), shutdown.clone()));
     }
-    let cache = CacheDir::claim(config.cache_dir);
-    let reloader = reload::Reloader {
-        state: state.clone(),
-        store: config.store,
-        cache_dir: cache.path().to_owned(),
-        hint: wake,
-    };
+    let cache = CacheDir::claim(&config.cache_dir);
+    let reloader =
+        reload::Reloader { state: state.clone(), store: config.store, cache_dir: cache.path().to_owned(), hint: wake };
     let reloading = tokio::spawn(reloader.run(shutdown.clone()));
     if let Some(admin) = config.admin {
         let routes = routes::admin(state.clone(), config.more.clone());
@@ -242,8 +240,8 @@ enum CacheDir {
 }
 
 impl CacheDir {
-    fn claim(parent: PathBuf) -> Self {
-        Slot::claim(&parent).map_or_else(
+    fn claim(parent: &Path) -> Self {
+        Slot::claim(parent).map_or_else(
             |error| {
                 let instead = std::env::temp_dir().join(format!("kiln-server-{}", std::process::id()));
                 tracing::warn!(%error, folder = %parent.display(), instead = %instead.display(), "the cache folder cannot be used");

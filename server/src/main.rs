@@ -15,9 +15,12 @@ const BAD_INPUT: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "kiln-server", version)]
 struct Args {
-    /// The store: a folder or URL
-    #[arg(long, env = "KILN_STORE")]
-    store: String,
+    /// The store: a folder, or a bucket such as <s3://bucket/prefix>, gs or az
+    #[arg(long, env = "KILN_STORE", required_unless_present = "check")]
+    store: Option<String>,
+    /// Ask whether a server answers at this URL, such as <http://127.0.0.1:5000/health>, and do nothing else: for health checks
+    #[arg(long, value_name = "URL")]
+    check: Option<String>,
     /// Where to serve [default: 127.0.0.1:5000, or the next free port]
     #[arg(long, env = "KILN_LISTEN")]
     listen: Option<String>,
@@ -73,6 +76,15 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(url) = &args.check {
+        return match server::check(url) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                let _ = writeln!(std::io::stderr(), "kiln-server: {fault}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     shared::telemetry::init();
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -107,7 +119,7 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
         },
     };
     faults.extend(settings.faults());
-    let store = ReadStore::open(&args.store).map_err(|error| faults.push(error.to_string())).ok();
+    let store = ReadStore::open(&args.store.unwrap_or_default()).map_err(|error| faults.push(error.to_string())).ok();
     let Some(store) = store.filter(|_| faults.is_empty()) else { return Err((BAD_INPUT, faults.join("\n"))) };
     let admin = match &args.admin {
         Some(address) => Some(server::listen(Some(address)).await.map_err(|error| (BAD_INPUT, error))?),

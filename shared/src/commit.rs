@@ -106,6 +106,11 @@ pub enum Change {
         /// Numbers of the snapshots that are kept.
         kept: Vec<u64>,
     },
+    /// From here on, the catalogue is of a newer format. Versions that do not read it stop.
+    Upgrade {
+        /// The format.
+        format: i64,
+    },
 }
 
 /// An input as the author of a change saw it.
@@ -129,7 +134,7 @@ impl Change {
             | Self::Remove { input }
             | Self::Hold { input, .. }
             | Self::Release { input } => Some(input),
-            Self::PutCollection { .. } | Self::Gc { .. } => None,
+            Self::PutCollection { .. } | Self::Gc { .. } | Self::Upgrade { .. } => None,
         }
     }
 }

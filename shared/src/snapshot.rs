@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
-use crate::catalog::schema::FORMAT;
+use crate::catalog::schema::newest_format;
 use crate::layout;
 use crate::record::{self, RecordError, hex};
 use crate::store::{Created, ReadStore, Store, StoreError};
@@ -164,7 +164,7 @@ pub async fn manifest(store: &ReadStore, n: u64) -> Result<Manifest, SnapshotErr
     let path = layout::manifest(n);
     let bytes = store.get(&path).await?;
     let manifest: Manifest = record::open(KIND, &bytes).map_err(|source| bad(n, &path, source))?;
-    if manifest.format > FORMAT {
+    if manifest.format > newest_format() {
         let needs = "a newer version".to_owned();
         let format = u32::try_from(manifest.format).unwrap_or(u32::MAX);
         return Err(bad(n, &path, RecordError::Newer { format, needs }));

@@ -10,6 +10,7 @@
 mod a_deployment_is_what_its_settings_say;
 mod a_dropped_raster_is_soon_a_tile;
 mod a_raster_across_the_antimeridian_shows_on_both_sides;
+mod a_raster_put_into_a_bucket_is_soon_a_tile;
 mod a_store_has_one_ingestor;
 mod a_style_changes_pixels_and_etags_together;
 mod bad_input_ends_before_it_starts;

@@ -6,17 +6,21 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::missing_panics_doc,
+    clippy::print_stderr,
     reason = "a harness that fails must fail the test that uses it"
 )]
 
 pub mod binaries;
+pub mod cloud;
 pub mod formula;
 mod geotiff;
 pub mod http;
 pub mod judges;
 pub mod launch;
+pub mod nats;
 pub mod picture;
 pub mod raster;
+pub mod s3;
 pub mod samples;
 pub mod scene;
 pub mod stack;

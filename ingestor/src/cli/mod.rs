@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod convert;
+pub mod init;
 pub mod rejected;
 pub mod serve;
 pub mod store;
@@ -14,7 +15,7 @@ use clap::{Parser, Subcommand};
 const BAD_INPUT: u8 = 2;
 
 #[derive(Debug, Parser)]
-#[command(name = "kiln", version, about = "Turns rasters dropped into a folder into fast web-map tiles")]
+#[command(name = "kiln", version, about = "Turns rasters dropped into a folder or bucket into fast web-map tiles")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -22,7 +23,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Ingest what is in a folder and what is dropped into it, and serve its tiles
+    /// Ingest what is in a folder or bucket and what is dropped into it, and serve its tiles
     Serve(serve::ServeArgs),
     /// The same without the server; `kiln-server --store …` serves what it publishes
     Watch(serve::IngestArgs),
@@ -32,6 +33,8 @@ enum Command {
     Rejected(rejected::RejectedArgs),
     /// Look after a store
     Store(store::StoreArgs),
+    /// Make the buckets, notifications and NATS streams that ingestors need
+    Init(init::InitArgs),
     /// Convert jobs from standard input: what `kiln` starts for itself
     #[command(hide = true)]
     ConvertWorker,
@@ -45,6 +48,7 @@ pub fn run() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Rejected(args) => async_main(rejected::run(args)),
         Command::Store(args) => async_main(store::run(args)),
+        Command::Init(args) => async_main(init::run(args)),
         Command::ConvertWorker => crate::convert::run_worker(),
     }
 }

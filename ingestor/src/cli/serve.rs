@@ -20,9 +20,9 @@ use crate::settings::Settings;
 /// Flags of both commands.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// A folder or bucket, or a name pattern such as 'rasters/{sensor}_{date}_{band}.tif' or 's3://rasters/{date}.tif#{band}'
+    /// A folder or bucket, or a name pattern such as 'rasters/{sensor}_{date}_{band}.tif' or 'rasters/{date}.tif#{band}'; a bucket is written <s3://rasters>, gs or az
     source: Option<String>,
-    /// Where COGs, commits and snapshots are kept: a folder, s3://bucket/prefix, gs://… or az://… [default: SOURCE.kiln beside the folder]
+    /// Where COGs, commits and snapshots are kept: a folder, or a bucket such as <s3://bucket/prefix>, gs or az [default: SOURCE.kiln beside the folder]
     #[arg(long)]
     store: Option<String>,
     /// The collection that the source feeds [default: default]
@@ -58,7 +58,7 @@ pub struct IngestArgs {
     /// Answer /health, /ready, /metrics, /jobs and /rejected here, such as 127.0.0.1:5001
     #[arg(long)]
     admin: Option<String>,
-    /// NATS servers with JetStream, such as nats://host:4222: any number of ingestors then share the work on buckets
+    /// NATS servers with JetStream, such as <nats://host:4222>: any number of ingestors then share the work on buckets
     #[arg(long)]
     nats: Option<String>,
     /// What subjects and streams on NATS begin with [default: kiln]

@@ -68,7 +68,8 @@ impl SharedWork {
 
     pub(super) async fn give_all_back(&mut self) {
         self.deliveries.close();
-        let mut all: Vec<Delivery> = self.waiting.drain().chain(self.working.drain()).flat_map(|(_, held)| held).collect();
+        let mut all: Vec<Delivery> =
+            self.waiting.drain().chain(self.working.drain()).flat_map(|(_, held)| held).collect();
         while let Ok(delivery) = self.deliveries.try_recv() {
             all.push(delivery);
         }
@@ -86,7 +87,11 @@ impl Dispatch {
 
     pub(super) fn delivered(&mut self, delivery: Delivery) {
         let Some(index) = self.source_named(&delivery.source).filter(|index| self.is_shared(*index)) else {
-            tracing::debug!(source = delivery.source, input = delivery.path, "a job of a source that is not known here");
+            tracing::debug!(
+                source = delivery.source,
+                input = delivery.path,
+                "a job of a source that is not known here"
+            );
             tokio::spawn(delivery.again(UNKNOWN_PAUSE));
             return;
         };

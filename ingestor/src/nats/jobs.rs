@@ -89,7 +89,8 @@ impl JobQueue {
         }
         let wire = Wire { source: source.to_owned(), path: path.to_owned() };
         let payload = serde_json::to_vec(&wire).map_err(NatsError::failed)?;
-        let sent = nats.context.publish_with_headers(subject, headers, payload.into()).await.map_err(NatsError::failed)?;
+        let sent =
+            nats.context.publish_with_headers(subject, headers, payload.into()).await.map_err(NatsError::failed)?;
         match sent.await {
             Ok(_) => Ok(()),
             Err(error) if is_enough(&error) => Ok(()),
@@ -112,7 +113,8 @@ impl JobQueue {
         let (deliveries, received) = mpsc::channel(slots.max(1));
         for lane in [Lane::Live, Lane::Bulk] {
             let slots = Arc::new(Semaphore::new(slots.max(1)));
-            let puller = Puller { queue: self.clone(), lane, slots, deliveries: deliveries.clone(), paused: paused.clone() };
+            let puller =
+                Puller { queue: self.clone(), lane, slots, deliveries: deliveries.clone(), paused: paused.clone() };
             let stop = stop.clone();
             tokio::spawn(async move {
                 tokio::select! {

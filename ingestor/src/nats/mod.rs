@@ -12,7 +12,6 @@ use async_nats::jetstream::context::{CreateStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions};
-use tokio_util::sync::CancellationToken;
 
 pub use events::plan;
 pub use jobs::{Delivery, JobQueue};
@@ -86,19 +85,17 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Connects, trying until it succeeds or `stop` is told; refuses a server that cannot do what is needed.
-    pub async fn connect(settings: NatsSettings, stop: &CancellationToken) -> Result<Option<Self>, NatsError> {
+    /// Connects, trying until it succeeds; refuses a server that cannot do what is needed.
+    pub async fn connect(settings: NatsSettings) -> Result<Self, NatsError> {
         let mut pause = RETRY_PAUSE;
         loop {
             match Self::try_connect(&settings).await {
                 Err(error @ NatsError::Connect { .. }) => {
                     tracing::warn!(%error, retry_ms = pause.as_millis(), "trying again");
-                    tokio::select! {
-                        () = stop.cancelled() => return Ok(None),
-                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_PAUSE_MAX),
-                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
                 }
-                other => return other.map(Some),
+                other => return other,
             }
         }
     }
@@ -109,12 +106,15 @@ impl Nats {
         let unusable = |reason: String| NatsError::Unusable { url: url.clone(), reason };
         let mut options = ConnectOptions::new().name("kiln").request_timeout(Some(REQUEST_TIMEOUT));
         if let Some(file) = &settings.credentials {
-            options = options.credentials_file(file).await.map_err(|e| unusable(format!("the credentials {file}: {e}")))?;
+            options =
+                options.credentials_file(file).await.map_err(|e| unusable(format!("the credentials {file}: {e}")))?;
         }
         let servers: Vec<async_nats::ServerAddr> = settings
             .url
             .split(',')
-            .map(|server| server.trim().parse().map_err(|e| unusable(format!("not a URL such as nats://host:4222: {e}"))))
+            .map(|server| {
+                server.trim().parse().map_err(|e| unusable(format!("not a URL such as nats://host:4222: {e}")))
+            })
             .collect::<Result<_, _>>()?;
         let connected = options.connect(servers).await;
         let client = connected.map_err(|e| NatsError::Connect { url: url.clone(), reason: e.to_string() })?;
@@ -203,7 +203,9 @@ impl Nats {
         let name = config.name.clone();
         match self.context.get_stream(&name).await {
             Ok(stream) => return Ok(stream),
-            Err(error) if !matches!(error.kind(), GetStreamErrorKind::JetStream(_)) => return Err(NatsError::failed(error)),
+            Err(error) if !matches!(error.kind(), GetStreamErrorKind::JetStream(_)) => {
+                return Err(NatsError::failed(error));
+            }
             Err(_) => {}
         }
         let config = StreamConfig { num_replicas: self.settings.replicas, ..config };
@@ -268,7 +270,9 @@ mod tests {
 
     #[test]
     fn servers_older_than_2_10_will_not_do() {
-        for (version, wanted) in [("2.9.25", false), ("2.10.0", true), ("2.14.6", true), ("3.0.0-beta", true), ("", false)] {
+        for (version, wanted) in
+            [("2.9.25", false), ("2.10.0", true), ("2.14.6", true), ("3.0.0-beta", true), ("", false)]
+        {
             assert_eq!(is_new_enough(version), wanted, "{version}");
         }
     }

@@ -37,7 +37,7 @@ impl World {
             .with(move |conn| schema::write_clean(conn, &written).and_then(|()| schema::head(conn)))
             .await
             .unwrap();
-        assert!(snapshot::publish(&self.store, &file, n, schema::FORMAT, 0, 1).await.unwrap());
+        assert!(snapshot::publish(&self.store, &file, n, schema::newest_format(), 0, 1).await.unwrap());
         std::fs::remove_file(file).unwrap();
         n
     }

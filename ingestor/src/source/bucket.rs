@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use object_store::ObjectMeta;
 use shared::store::StoreError;
-use shared::store::bucket::{Bucket, BucketUrl, Cloud, DownloadError};
+use shared::store::bucket::{Bucket, BucketUrl, Cloud, Cursor, DownloadError};
 
 use super::group::{self, Groups, Object, stem};
 use super::sidecar::may_be_sidecar;
@@ -48,7 +48,8 @@ impl BucketSource {
         if bucket != self.url.bucket {
             return None;
         }
-        let path = if self.url.prefix.is_empty() { key } else { key.strip_prefix(&self.url.prefix)?.strip_prefix('/')? };
+        let path =
+            if self.url.prefix.is_empty() { key } else { key.strip_prefix(&self.url.prefix)?.strip_prefix('/')? };
         (!path.is_empty()).then(|| path.to_owned())
     }
 
@@ -94,12 +95,12 @@ impl BucketSource {
     }
 
     async fn page_all(&self, prefix: &str) -> object_store::Result<Vec<ObjectMeta>> {
-        let (mut objects, mut after) = (Vec::new(), None);
+        let (mut objects, mut from) = (Vec::new(), None);
         for _ in 0..SIBLING_PAGES_MAX {
-            let page = self.bucket.page(prefix, after.as_deref()).await?;
+            let page = self.bucket.page(prefix, from).await?;
             objects.extend(page.objects);
-            after = page.next;
-            if after.is_none() {
+            from = page.next;
+            if from.is_none() {
                 break;
             }
         }
@@ -108,8 +109,9 @@ impl BucketSource {
 
     /// Every input of a range, in order of path (bytes), a page in memory at a time.
     pub fn list(self, range: Range) -> BoxStream<'static, Result<Listed, SourceError>> {
-        let after = (!range.after.is_empty()).then(|| self.key_of(&range.after));
-        let state = Listing { source: self, range, after, groups: Groups::default(), ready: VecDeque::new(), ended: false };
+        let from = (!range.after.is_empty()).then(|| Cursor::After(self.key_of(&range.after)));
+        let state =
+            Listing { source: self, range, from, groups: Groups::default(), ready: VecDeque::new(), ended: false };
         stream::unfold(state, |mut state| async move {
             let next = state.next().await?;
             state.ended |= next.is_err();
@@ -123,7 +125,9 @@ impl BucketSource {
         match self.bucket.download(meta, file, moved).await {
             Ok(()) => Ok(()),
             Err(DownloadError::Store(
-                object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } | object_store::Error::NotModified { .. },
+                object_store::Error::Precondition { .. }
+                | object_store::Error::NotFound { .. }
+                | object_store::Error::NotModified { .. },
             )) => Err(StageError::Changed),
             Err(DownloadError::Store(error)) => Err(StageError::Bucket(error)),
             Err(DownloadError::File(error)) => Err(error.into()),
@@ -143,8 +147,8 @@ impl BucketSource {
 struct Listing {
     source: BucketSource,
     range: Range,
-    /// The last key read; None at the start.
-    after: Option<String>,
+    /// Where to go on; None at the start.
+    from: Option<Cursor>,
     groups: Groups,
     ready: VecDeque<Listed>,
     ended: bool,
@@ -168,7 +172,7 @@ impl Listing {
     async fn read_page(&mut self) -> object_store::Result<()> {
         let source = &self.source;
         let prefix = if source.url.prefix.is_empty() { String::new() } else { format!("{}/", source.url.prefix) };
-        let page = source.bucket.page(&prefix, self.after.as_deref()).await?;
+        let page = source.bucket.page(&prefix, self.from.take()).await?;
         for key in page.unreadable {
             self.ready.push_back(Listed::Unreadable(format!("the key {key:?} in {}", source.url.bucket)));
         }
@@ -181,8 +185,8 @@ impl Listing {
             let complete = self.groups.add(path, meta).into_iter().filter(|seen| source.is_input(seen));
             self.ready.extend(complete.map(Listed::Input));
         }
-        self.after = page.next;
-        self.ended |= self.after.is_none();
+        self.from = page.next;
+        self.ended |= self.from.is_none();
         if self.ended {
             let last = self.groups.finish().into_iter().filter(|seen| source.is_input(seen));
             self.ready.extend(last.map(Listed::Input));

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::{Place, Seen, SeenFile, SourceError};
 use super::sidecar::{is_ignored, owner};
+use super::{Place, Seen, SeenFile, SourceError};
 use crate::naming::Naming;
 
 /// How deep folders may be nested.

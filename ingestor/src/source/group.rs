@@ -170,13 +170,34 @@ mod tests {
     #[test]
     fn sidecars_join_their_raster_as_the_listing_goes_by() {
         let found = listed(&[
-            "a/x.tif", "a/x.tif.aux.xml", "a/x.tfw", "a/x-2.tif", "a/x/y.tif", "a/x0.tif", "raw", "raw-2.tif", "raw.hdr",
-            "b.img", "b.ige", "x_RPC.TXT", ".hidden.tif", "c.tif.part", "a/.git/z.tif",
+            "a/x.tif",
+            "a/x.tif.aux.xml",
+            "a/x.tfw",
+            "a/x-2.tif",
+            "a/x/y.tif",
+            "a/x0.tif",
+            "raw",
+            "raw-2.tif",
+            "raw.hdr",
+            "b.img",
+            "b.ige",
+            "x_RPC.TXT",
+            ".hidden.tif",
+            "c.tif.part",
+            "a/.git/z.tif",
         ]);
         let found: Vec<(&str, usize)> = found.iter().map(|(path, files)| (path.as_str(), *files)).collect();
         assert_eq!(
             found,
-            [("a/x-2.tif", 1), ("a/x.tif", 3), ("a/x/y.tif", 1), ("a/x0.tif", 1), ("b.img", 2), ("raw", 2), ("raw-2.tif", 1)]
+            [
+                ("a/x-2.tif", 1),
+                ("a/x.tif", 3),
+                ("a/x/y.tif", 1),
+                ("a/x0.tif", 1),
+                ("b.img", 2),
+                ("raw", 2),
+                ("raw-2.tif", 1)
+            ]
         );
     }
 

@@ -71,10 +71,7 @@ pub struct SourceError {
 
 impl SourceError {
     /// An error about a place.
-    pub fn new(
-        place: impl std::fmt::Display,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn new(place: impl std::fmt::Display, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { place: place.to_string(), source: source.into() }
     }
 }
@@ -179,7 +176,8 @@ impl Source {
                     let parts: Vec<_> = match listing {
                         Err(error) => vec![Err(error)],
                         Ok(listing) => {
-                            let inputs = listing.inputs.into_iter().filter(|seen| range.holds(&seen.path)).map(Listed::Input);
+                            let inputs =
+                                listing.inputs.into_iter().filter(|seen| range.holds(&seen.path)).map(Listed::Input);
                             let faults = listing.faults.iter().map(|fault| Listed::Unreadable(fault.to_string()));
                             inputs.chain(faults).map(Ok).collect()
                         }
@@ -200,21 +198,15 @@ impl Source {
 
 /// Brings an input into `folder`, so that GDAL sees its files and no others; returns them, the raster first. Files of a folder are linked and stay where they are: their
 /// state is compared again after the conversion. Objects are downloaded as they were seen, or not at all. `moved` is told of every piece.
-pub async fn stage(
-    source: &Source,
-    seen: &Seen,
-    folder: &Path,
-    moved: impl Fn(),
-) -> Result<Vec<PathBuf>, StageError> {
+pub async fn stage(source: &Source, seen: &Seen, folder: &Path, moved: impl Fn()) -> Result<Vec<PathBuf>, StageError> {
     let mut staged = Vec::new();
     for file in &seen.files {
         let here = folder.join(&file.name);
         match (&file.place, source) {
             (Place::File(file), _) => {
                 let (file, link) = (file.clone(), here.clone());
-                let linked = tokio::task::spawn_blocking(move || {
-                    std::os::unix::fs::symlink(file.canonicalize()?, link)
-                });
+                let linked =
+                    tokio::task::spawn_blocking(move || std::os::unix::fs::symlink(file.canonicalize()?, link));
                 linked.await.map_err(std::io::Error::from)??;
             }
             (Place::Object(meta), Source::Bucket(source)) => source.download(meta, &here, &moved).await?,
@@ -238,4 +230,3 @@ pub enum StageError {
     #[error(transparent)]
     File(#[from] std::io::Error),
 }
-

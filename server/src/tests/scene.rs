@@ -130,7 +130,7 @@ impl Scene {
         let clean = self.dir.path().join(format!("clean-{}", self.n));
         schema::write_clean(&conn, &clean).unwrap();
         let datasets = self.datasets.len() as u64;
-        assert!(snapshot::publish(&self.store, &clean, self.n, schema::FORMAT, datasets, 0).await.unwrap());
+        assert!(snapshot::publish(&self.store, &clean, self.n, schema::newest_format(), datasets, 0).await.unwrap());
         self.n
     }
 
@@ -141,7 +141,7 @@ impl Scene {
             state: state.clone(),
             store: self.store.read_only(),
             cache_dir: self.dir.path().join("cache"),
-            hint: None,
+            hint: std::sync::Arc::default(),
         };
         (state, reloader)
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::schema::head;
-use super::{CatalogError, rows};
+use super::{CatalogError, rows, schema};
 use crate::collection::{Collection, OnConflict};
 use crate::commit::{Change, Commit, InputRef};
 use crate::dataset::Dataset;
@@ -70,6 +70,10 @@ fn check_with(
     if let Change::PutCollection { prev, collection } = change {
         let n = rows::collection(conn, &collection.name)?.map_or(0, |(_, n, _)| n);
         return Ok((n != *prev).then_some(Stale::Decided { n }));
+    }
+    if let Change::Upgrade { format } = change {
+        let now = schema::format(conn)?;
+        return Ok((*format <= now).then(|| Stale::Unfit(format!("the catalogue has format {now} already"))));
     }
     let Some(input) = change.input() else { return Ok(None) };
     let n = row_number(conn, input)?;
@@ -187,6 +191,7 @@ impl Fold<'_> {
                     .execute(params![input.source, input.path, self.n as i64])?;
                 Ok(())
             }
+            Change::Upgrade { format } => schema::upgrade(self.tx, *format),
             Change::Gc { .. } => {
                 self.tx.execute("INSERT OR REPLACE INTO meta VALUES ('gc', ?1)", params![rows::json(change)?])?;
                 Ok(())

@@ -99,7 +99,9 @@ pub fn quantiles(conn: &Connection, source: &str, parts: usize, min: usize) -> R
     let mut statement =
         conn.prepare_cached("SELECT path FROM inputs WHERE source = ?1 ORDER BY path LIMIT 1 OFFSET ?2")?;
     let at = |part: usize| count * part as i64 / parts as i64;
-    Ok((1..parts).map(|part| statement.query_row(params![source, at(part)], |row| row.get(0))).collect::<Result<_, _>>()?)
+    Ok((1..parts)
+        .map(|part| statement.query_row(params![source, at(part)], |row| row.get(0)))
+        .collect::<Result<_, _>>()?)
 }
 
 /// Every rejected input with its source's name, in order of source and path.

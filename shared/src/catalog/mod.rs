@@ -39,10 +39,15 @@ pub enum CatalogError {
         fault: String,
     },
     /// The file is of another format.
-    #[error("the catalogue has format {found}; this is Kiln {}, which reads format {}", env!("CARGO_PKG_VERSION"), schema::FORMAT)]
+    #[error(
+        "the catalogue has format {found}; this is Kiln {}, which reads formats up to {newest}: use a newer version",
+        env!("CARGO_PKG_VERSION")
+    )]
     Format {
         /// The format found.
         found: i64,
+        /// The newest that can be read.
+        newest: i64,
     },
 }
 

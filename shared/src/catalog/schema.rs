@@ -2,12 +2,18 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 
 use super::CatalogError;
+use crate::config::test_setting;
 
-/// The format of the schema; in the manifest too.
-pub const FORMAT: i64 = 1;
+/// The format that every catalogue begins with.
+const FIRST: i64 = 1;
+/// The newest format this version reads; in the manifest too. A store stays in its own until `kiln store upgrade`, so that servers may be renewed before writers
+/// or after them.
+const NEWEST: i64 = 1;
+/// Names a newest format, for tests of what happens between two versions: it differs from the one before in nothing but its number.
+const NEWEST_IN_TESTS: &str = "KILN_TEST_NEWEST_FORMAT";
 /// Separates key values in `datasets.keys`. No key value contains it.
 pub const KEY_SEPARATOR: char = '\u{1f}';
 
@@ -24,7 +30,7 @@ pub fn open_replica(path: &Path) -> Result<Connection, CatalogError> {
         .unwrap_or(false);
     if !made {
         let sql = format!(
-            "BEGIN; {} INSERT INTO meta VALUES ('n', 0), ('format', {FORMAT}); COMMIT;",
+            "BEGIN; {} INSERT INTO meta VALUES ('n', 0), ('format', {FIRST}); COMMIT;",
             include_str!("schema.sql")
         );
         conn.execute_batch(&sql)?;
@@ -92,7 +98,26 @@ pub fn write_clean(conn: &Connection, path: &Path) -> Result<(), CatalogError> {
     Ok(())
 }
 
+/// The newest format this version reads.
+pub fn newest_format() -> i64 {
+    test_setting(NEWEST_IN_TESTS).and_then(|text| text.parse().ok()).unwrap_or(NEWEST)
+}
+
+/// The format of a catalogue.
+pub fn format(conn: &Connection) -> Result<i64, CatalogError> {
+    Ok(conn.query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0))?)
+}
+
+/// Brings a catalogue into a newer format. What a format needs beyond the one before is done here, step by step.
+pub(super) fn upgrade(tx: &Transaction<'_>, format: i64) -> Result<(), CatalogError> {
+    if format > newest_format() {
+        return Err(CatalogError::Format { found: format, newest: newest_format() });
+    }
+    tx.execute("UPDATE meta SET value = ?1 WHERE key = 'format'", params![format])?;
+    Ok(())
+}
+
 fn check_format(conn: &Connection) -> Result<(), CatalogError> {
-    let found: i64 = conn.query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0))?;
-    if found == FORMAT { Ok(()) } else { Err(CatalogError::Format { found }) }
+    let (found, newest) = (format(conn)?, newest_format());
+    if (FIRST..=newest).contains(&found) { Ok(()) } else { Err(CatalogError::Format { found, newest }) }
 }

@@ -5,12 +5,16 @@ use std::path::Path as FilePath;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use bytes::Bytes;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer};
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{HttpConnector as _, HttpRequestBody, ReqwestConnector};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
-use object_store::{BackoffConfig, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{
+    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig,
+};
 
 use super::StoreError;
 use super::transfer;
@@ -59,7 +63,8 @@ impl BucketUrl {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_matches('/').to_owned();
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '$');
-        if bucket.is_empty() || !bucket.chars().all(allowed) || prefix.split('/').any(|part| matches!(part, "." | "..")) {
+        if bucket.is_empty() || !bucket.chars().all(allowed) || prefix.split('/').any(|part| matches!(part, "." | ".."))
+        {
             return Err(StoreError::Unusable {
                 store: text.to_owned(),
                 reason: format!("not a valid URL; write {scheme}://bucket or {scheme}://bucket/prefix"),
@@ -102,7 +107,16 @@ pub struct Page {
     /// Keys that cannot be read at all, such as `a//b`: passed over.
     pub unreadable: Vec<String>,
     /// Where the next part starts; None at the end.
-    pub next: Option<String>,
+    pub next: Option<Cursor>,
+}
+
+/// Where a part of a listing starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// After this key.
+    After(String),
+    /// As the store said itself.
+    Token(String),
 }
 
 impl Bucket {
@@ -111,7 +125,9 @@ impl Bucket {
         use_ring();
         let failed = |error: object_store::Error| StoreError::Unusable {
             store: url.to_string(),
-            reason: format!("{error}; set the environment of the cloud's own tools, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL"),
+            reason: format!(
+                "{error}; set the environment of the cloud's own tools, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL"
+            ),
         };
         let backoff = BackoffConfig { max_backoff: Duration::from_secs(3), ..BackoffConfig::default() };
         let retry = RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT };
@@ -119,15 +135,20 @@ impl Bucket {
         // Plain http is for stores in one's own house; whoever names such an endpoint means it.
         Ok(match url.cloud {
             Cloud::S3 => {
-                let mut builder = AmazonS3Builder::from_env().with_bucket_name(name).with_retry(retry).with_allow_http(true);
+                let mut builder =
+                    AmazonS3Builder::from_env().with_bucket_name(name).with_retry(retry).with_allow_http(true);
                 if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {
                     builder = builder.with_region(DEFAULT_REGION);
                 }
                 Self::of(builder.build().map_err(failed)?)
             }
-            Cloud::Gcs => {
-                Self::of(GoogleCloudStorageBuilder::from_env().with_bucket_name(name).with_retry(retry).build().map_err(failed)?)
-            }
+            Cloud::Gcs => Self::of(
+                GoogleCloudStorageBuilder::from_env()
+                    .with_bucket_name(name)
+                    .with_retry(retry)
+                    .build()
+                    .map_err(failed)?,
+            ),
             Cloud::Azure => Self::of(
                 MicrosoftAzureBuilder::from_env()
                     .with_container_name(name)
@@ -153,26 +174,35 @@ impl Bucket {
         }
     }
 
-    /// A part of the listing of all keys that begin with `prefix`, after the key `after`. A key that cannot be read is passed over and named.
-    pub async fn page(&self, prefix: &str, after: Option<&str>) -> object_store::Result<Page> {
+    /// A part of the listing of all keys that begin with `prefix`. A key that cannot be read is passed over and named.
+    pub async fn page(&self, prefix: &str, from: Option<Cursor>) -> object_store::Result<Page> {
         let mut page = Page::default();
-        let mut after = after.map(str::to_owned);
+        let mut from = from;
         let mut max_keys = PAGE_OBJECTS;
         loop {
-            let options =
-                PaginatedListOptions { offset: after.clone(), max_keys: Some(max_keys), ..PaginatedListOptions::default() };
+            let (offset, page_token) = match from.clone() {
+                None => (None, None),
+                Some(Cursor::After(key)) => (Some(key), None),
+                Some(Cursor::Token(token)) => (None, Some(token)),
+            };
+            let options = PaginatedListOptions {
+                offset,
+                page_token,
+                max_keys: Some(max_keys),
+                ..PaginatedListOptions::default()
+            };
             match self.pages.list_paginated(Some(prefix), options).await {
                 Ok(part) => {
                     page.objects = part.result.objects;
-                    page.next = part.page_token.and(page.objects.last().map(|last| last.location.to_string()));
+                    page.next = part.page_token.map(Cursor::Token);
                     return Ok(page);
                 }
                 // One key that cannot be read spoils its whole part: ask for fewer, until it stands alone.
                 Err(error) => match unreadable(&error) {
-                    Some(_) if max_keys > 1 => max_keys /= 4,
+                    Some(_) if max_keys > 1 => max_keys = (max_keys / 4).max(1),
                     Some(key) => {
                         page.unreadable.push(key.clone());
-                        after = Some(key);
+                        from = Some(Cursor::After(key));
                         max_keys = PAGE_OBJECTS;
                     }
                     None => return Err(error),
@@ -188,6 +218,59 @@ impl Bucket {
     }
 }
 
+/// Makes a bucket. False if it is there already.
+pub async fn create(url: &BucketUrl) -> Result<bool, StoreError> {
+    let (status, answer) = ask_s3(url, "", Bytes::new()).await?;
+    match status.as_u16() {
+        200..300 => Ok(true),
+        409 if ["BucketAlreadyOwnedByYou", "BucketAlreadyExists"].iter().any(|code| answer.contains(code)) => Ok(false),
+        _ => Err(refused(url, "the bucket cannot be made", status, &answer)),
+    }
+}
+
+/// Has a bucket announce what is created and removed in it to a target that the store knows by this name.
+pub async fn announce_to(url: &BucketUrl, target: &str) -> Result<(), StoreError> {
+    let target = target.replace('&', "&amp;").replace('<', "&lt;");
+    let body = format!(
+        "<NotificationConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><QueueConfiguration><Id>kiln</Id><Queue>{target}</Queue>\
+         <Event>s3:ObjectCreated:*</Event><Event>s3:ObjectRemoved:*</Event></QueueConfiguration></NotificationConfiguration>"
+    );
+    let (status, answer) = ask_s3(url, "?notification=", body.into()).await?;
+    if status.is_success() {
+        Ok(())
+    } else {
+        Err(refused(url, "it cannot be told to announce its changes", status, &answer))
+    }
+}
+
+/// What the S3 API has beside objects: a PUT on the bucket itself. Only for stores whose endpoint is named; the clouds have tools of their own.
+async fn ask_s3(url: &BucketUrl, query: &str, body: Bytes) -> Result<(http::StatusCode, String), StoreError> {
+    use_ring();
+    let unusable = |reason: String| StoreError::Unusable { store: url.to_string(), reason };
+    let builder = AmazonS3Builder::from_env().with_bucket_name(&url.bucket).with_allow_http(true);
+    let Some(endpoint) = builder.get_config_value(&AmazonS3ConfigKey::Endpoint).filter(|_| url.cloud == Cloud::S3)
+    else {
+        return Err(unusable("make its buckets and notifications with the cloud's own tools; here only those of an AWS_ENDPOINT_URL are made".to_owned()));
+    };
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| DEFAULT_REGION.to_owned());
+    let failed = |error: &dyn fmt::Display| unusable(format!("{endpoint} cannot be asked: {error}"));
+    let s3 = builder.with_region(&region).build().map_err(|e| failed(&e))?;
+    let credential = s3.credentials().get_credential().await.map_err(|e| failed(&e))?;
+    let target = format!("{}/{}{query}", endpoint.trim_end_matches('/'), url.bucket);
+    let mut request = http::Request::put(target).body(HttpRequestBody::from(body)).map_err(|e| failed(&e))?;
+    AwsAuthorizer::new(&credential, "s3", &region).try_authorize(&mut request, None).map_err(|e| failed(&e))?;
+    let options = ClientOptions::new().with_allow_http(true).with_timeout(RETRY_TIMEOUT);
+    let client = ReqwestConnector::default().connect(&options).map_err(|e| failed(&e))?;
+    let answer = client.execute(request).await.map_err(|e| failed(&e))?;
+    let status = answer.status();
+    let text = answer.into_body().bytes().await.map_err(|e| failed(&e))?;
+    Ok((status, String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn refused(url: &BucketUrl, what: &str, status: http::StatusCode, answer: &str) -> StoreError {
+    StoreError::Unusable { store: url.to_string(), reason: format!("{what}: {status} {}", answer.trim()) }
+}
+
 /// A key as it is, nothing encoded; an error if no request can name it.
 fn exact(key: &str) -> Result<Path, object_store::path::Error> {
     let path = Path::parse(key)?;
@@ -199,9 +282,9 @@ fn exact(key: &str) -> Result<Path, object_store::path::Error> {
 fn unreadable(error: &object_store::Error) -> Option<String> {
     use object_store::path::Error as PathError;
     match error {
-        object_store::Error::InvalidPath { source: PathError::EmptySegment { path } | PathError::BadSegment { path, .. } } => {
-            Some(path.clone())
-        }
+        object_store::Error::InvalidPath {
+            source: PathError::EmptySegment { path } | PathError::BadSegment { path, .. },
+        } => Some(path.clone()),
         _ => None,
     }
 }

@@ -115,8 +115,12 @@ impl Store {
         for name in &names[1..] {
             let contents: Vec<Bytes> = (0..CREATORS).map(|creator| Bytes::from(format!("creator {creator}"))).collect();
             let outcomes = join_all(contents.iter().map(|content| self.create_once(name, content))).await;
-            let winners: Vec<&Bytes> =
-                outcomes.iter().zip(&contents).filter(|(outcome, _)| outcome.is_ok()).map(|(_, content)| content).collect();
+            let winners: Vec<&Bytes> = outcomes
+                .iter()
+                .zip(&contents)
+                .filter(|(outcome, _)| outcome.is_ok())
+                .map(|(_, content)| content)
+                .collect();
             let there = self.get_if_exists(name).await?;
             doubled += usize::from(winners.len() > 1);
             undecided += usize::from(winners.is_empty() && there.is_none());
@@ -140,8 +144,9 @@ impl Store {
         probe.add(
             "list after write",
             format!("{listed} of {} listed", names.len() - undecided),
-            (listed < names.len() - undecided)
-                .then_some("what was just written is not listed: snapshots would not be found; use a store that is consistent"),
+            (listed < names.len() - undecided).then_some(
+                "what was just written is not listed: snapshots would not be found; use a store that is consistent",
+            ),
         );
         probe.add("time", format!("{} ms", started.elapsed().as_millis()), None);
         Ok(())
