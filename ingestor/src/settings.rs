@@ -20,7 +20,7 @@ use crate::source::bucket::BucketSource;
 use crate::source::folder::FolderSource;
 
 /// Settings at the top level of `kiln.toml`, and with `KILN_` before them in the environment.
-pub const NAMES: [&str; 34] = [
+pub const NAMES: [&str; 35] = [
     "source",
     "store",
     "state",
@@ -55,6 +55,7 @@ pub const NAMES: [&str; 34] = [
     "ack_seconds",
     "hook",
     "hook_secret",
+    "reload_seconds",
 ];
 /// The name of the collection when none is given.
 const DEFAULT_COLLECTION: &str = "default";
@@ -214,6 +215,7 @@ fn server_settings(options: &mut Options) -> server::Settings {
         public_url: options.take("public_url"),
         base_path: options.take::<String>("base_path").unwrap_or_default().trim_end_matches('/').to_owned(),
         trusted_proxies,
+        reload: options.take_within("reload_seconds", 1..=86_400).map(Duration::from_secs),
         limits,
     };
     settings.faults().into_iter().for_each(|fault| options.fault(fault));

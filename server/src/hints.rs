@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::ConnectOptions;
+use async_nats::{ConnectOptions, Event};
 use futures::StreamExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -49,8 +49,22 @@ impl Hints {
         }
     }
 
-    async fn hear(&self, wake: &Notify) -> Result<(), String> {
-        let mut options = ConnectOptions::new().name("kiln-server");
+    async fn hear(&self, wake: &Arc<Notify>) -> Result<(), String> {
+        let woken = Arc::clone(wake);
+        let mut options = ConnectOptions::new().name("kiln-server").event_callback(move |event| {
+            let woken = Arc::clone(&woken);
+            async move {
+                match event {
+                    // What was published while nobody listened gave no hint.
+                    Event::Connected => {
+                        tracing::info!("NATS tells of publications");
+                        woken.notify_waiters();
+                    }
+                    Event::Disconnected => tracing::warn!("NATS is away; newer snapshots are found by polling"),
+                    _ => {}
+                }
+            }
+        });
         if let Some(file) = &self.credentials {
             options = options.credentials_file(file).await.map_err(|e| format!("the credentials {file}: {e}"))?;
         }

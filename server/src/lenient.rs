@@ -60,6 +60,12 @@ impl Peer {
     }
 }
 
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self(Some(address))
+    }
+}
+
 impl Connected<IncomingStream<'_, LenientListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, LenientListener>) -> Self {
         Self(Some(*stream.remote_addr()))

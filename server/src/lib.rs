@@ -9,6 +9,7 @@ mod check;
 mod error;
 mod geojson;
 mod hints;
+mod lambda;
 mod lenient;
 mod limits;
 mod links;
@@ -38,10 +39,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use check::check;
 pub use hints::{DEFAULT_NATS_PREFIX, Hints, hint_subject, is_nats_prefix};
+pub use lambda::{is_started_by_lambda, lambda_cache_dir, run_lambda};
 pub use limits::Limits;
 pub use links::{TrustedProxy, segment as path_segment};
 pub use listen::listen;
 pub use metrics::CONTENT_TYPE as METRICS_TYPE;
+use reload::Reloader;
 use routes::router;
 use state::AppState;
 
@@ -109,6 +112,8 @@ pub struct Settings {
     pub base_path: String,
     /// Proxies whose `X-Forwarded-…` are believed.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// How often a newer snapshot is looked for; None: every second in a folder, every five elsewhere.
+    pub reload: Option<Duration>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -124,6 +129,7 @@ impl Default for Settings {
             public_url: None,
             base_path: String::new(),
             trusted_proxies: Vec::new(),
+            reload: None,
             limits: Limits::default(),
         }
     }
@@ -186,6 +192,9 @@ pub enum ServeError {
     /// The socket failed.
     #[error("the server's socket failed: {0}")]
     Socket(#[from] std::io::Error),
+    /// Lambda's runtime API failed.
+    #[error("the runtime API of Lambda failed: {0}")]
+    Lambda(String),
 }
 
 /// Where snapshots of this store are kept on this machine unless told otherwise: under `$XDG_CACHE_HOME/kiln`.
@@ -194,21 +203,36 @@ pub fn default_cache_dir(store: &ReadStore) -> PathBuf {
     shared::config::xdg_folder("XDG_CACHE_HOME", ".cache").join("kiln").join("server").join(&name.as_str()[..16])
 }
 
-/// Serves until `shutdown`.
-pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServeError> {
+/// What a server is, whatever asks it: its state, what keeps that new, and the folder that needs.
+fn prepare(
+    config: &mut Config,
+    on_loopback: bool,
+    shutdown: &CancellationToken,
+) -> Result<(AppState, Reloader, CacheDir), ServeError> {
     let faults = config.settings.faults();
     if !faults.is_empty() {
         return Err(ServeError::Settings(faults));
     }
-    let on_loopback = listener.local_addr()?.ip().is_loopback();
-    let state = AppState::new(config.store.clone(), config.settings, on_loopback);
-    let wake = config.hint.unwrap_or_default();
-    if let Some(hints) = config.hints {
+    let state = AppState::new(config.store.clone(), config.settings.clone(), on_loopback);
+    let wake = config.hint.take().unwrap_or_default();
+    if let Some(hints) = config.hints.take() {
         tokio::spawn(hints.listen(Arc::clone(&wake), shutdown.clone()));
     }
     let cache = CacheDir::claim(&config.cache_dir);
-    let reloader =
-        reload::Reloader { state: state.clone(), store: config.store, cache_dir: cache.path().to_owned(), hint: wake };
+    let reloader = Reloader {
+        state: state.clone(),
+        store: config.store.clone(),
+        cache_dir: cache.path().to_owned(),
+        hint: wake,
+        every: config.settings.reload,
+    };
+    Ok((state, reloader, cache))
+}
+
+/// Serves until `shutdown`.
+pub async fn run(mut config: Config, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let on_loopback = listener.local_addr()?.ip().is_loopback();
+    let (state, reloader, _cache) = prepare(&mut config, on_loopback, &shutdown)?;
     let reloading = tokio::spawn(reloader.run(shutdown.clone()));
     if let Some(admin) = config.admin {
         let routes = routes::admin(state.clone(), config.more.clone());

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use server::{Config, Hints, Limits, Settings};
@@ -33,6 +34,9 @@ struct Args {
     /// A credentials file for NATS
     #[arg(long, env = "KILN_NATS_CREDENTIALS")]
     nats_credentials: Option<String>,
+    /// How often a newer snapshot is looked for, in seconds [default: 1 in a folder, 5 elsewhere]
+    #[arg(long, env = "KILN_RELOAD_SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    reload_seconds: Option<u32>,
     /// A folder for downloaded snapshots [default: under `$XDG_CACHE_HOME/kiln`]
     #[arg(long, env = "KILN_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
@@ -111,6 +115,7 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
         public_url: args.public_url,
         base_path: args.base_path.trim_end_matches('/').to_owned(),
         trusted_proxies,
+        reload: args.reload_seconds.map(|seconds| Duration::from_secs(u64::from(seconds))),
         limits: Limits {
             tile_size_max: args.tile_size_max,
             datasets_max: args.datasets_max,
@@ -121,6 +126,12 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
     faults.extend(settings.faults());
     let store = ReadStore::open(&args.store.unwrap_or_default()).map_err(|error| faults.push(error.to_string())).ok();
     let Some(store) = store.filter(|_| faults.is_empty()) else { return Err((BAD_INPUT, faults.join("\n"))) };
+    let hints = args.nats.map(|url| Hints { url, prefix: args.nats_prefix, credentials: args.nats_credentials });
+    if server::is_started_by_lambda() {
+        let cache_dir = args.cache_dir.unwrap_or_else(server::lambda_cache_dir);
+        let config = Config { store, cache_dir, hint: None, hints, settings, more: None, admin: None };
+        return server::run_lambda(config).await.map_err(|error| (1, error.to_string()));
+    }
     let admin = match &args.admin {
         Some(address) => Some(server::listen(Some(address)).await.map_err(|error| (BAD_INPUT, error))?),
         None => None,
@@ -130,10 +141,9 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
     let cache_dir = args.cache_dir.unwrap_or_else(|| server::default_cache_dir(&store));
     let shutdown = shared::shutdown::signals().map_err(|error| (1, error.to_string()))?;
     let _ = writeln!(std::io::stdout(), "serving http://{address}/");
-    let hints = args.nats.map(|url| Hints { url, prefix: args.nats_prefix, credentials: args.nats_credentials });
     let config = Config { store, cache_dir, hint: None, hints, settings, more: None, admin };
     server::run(config, listener, shutdown).await.map_err(|error| match error {
         server::ServeError::Settings(_) => (BAD_INPUT, error.to_string()),
-        server::ServeError::Socket(_) => (1, error.to_string()),
+        server::ServeError::Socket(_) | server::ServeError::Lambda(_) => (1, error.to_string()),
     })
 }

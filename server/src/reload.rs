@@ -37,13 +37,17 @@ pub(crate) struct Reloader {
     pub(crate) cache_dir: PathBuf,
     /// Wakes it at once.
     pub(crate) hint: Arc<Notify>,
+    /// How often it looks; None: as suits the store.
+    pub(crate) every: Option<Duration>,
 }
 
 impl Reloader {
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let local = self.store.local_path(&shared::layout::latest()).is_some();
-        let pause = if local { POLL_LOCAL } else { POLL_REMOTE } + jitter();
+        let every = self.every.unwrap_or(if local { POLL_LOCAL } else { POLL_REMOTE });
+        // Together, a tenth later at most.
+        let pause = every + jitter().min(every / 10);
         let (mut listed_at, mut last_hint) = (Instant::now(), None);
         self.look().await;
         loop {

@@ -112,6 +112,11 @@ pub fn xdg_folder(variable: &str, fallback: &str) -> std::path::PathBuf {
     set(variable).or_else(|| set("HOME").map(|home| home.join(fallback))).unwrap_or_else(std::env::temp_dir)
 }
 
+/// Whether the environment has a variable at all.
+pub fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 /// A setting that only tests use, from the environment.
 pub fn test_setting(name: &str) -> Option<String> {
     std::env::var(name).ok()

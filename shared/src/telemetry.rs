@@ -12,7 +12,7 @@ pub fn init() {
 
 /// The same, through a writer that shares standard error with something else.
 pub fn init_with<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {
-    let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)

@@ -81,7 +81,14 @@ impl Client {
 
     /// POST of JSON.
     pub fn post(&self, url: &str, body: &Value) -> Result<Response, ureq::Error> {
-        read(self.agent.post(url).header("content-type", "application/json").send(body.to_string())?)
+        self.post_with(url, &[], &body.to_string())
+    }
+
+    /// POST of JSON text with extra headers.
+    pub fn post_with(&self, url: &str, headers: &[(&str, &str)], body: &str) -> Result<Response, ureq::Error> {
+        let request = self.agent.post(url).header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        read(request.send(body)?)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod formula;
 mod geotiff;
 pub mod http;
 pub mod judges;
+pub mod lambda;
 pub mod launch;
 pub mod nats;
 pub mod picture;

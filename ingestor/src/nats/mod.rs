@@ -11,7 +11,7 @@ use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{CreateStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, Event};
 
 pub use events::plan;
 pub use jobs::{Delivery, JobQueue};
@@ -104,7 +104,8 @@ impl Nats {
     pub async fn try_connect(settings: &NatsSettings) -> Result<Self, NatsError> {
         let url = shown(&settings.url);
         let unusable = |reason: String| NatsError::Unusable { url: url.clone(), reason };
-        let mut options = ConnectOptions::new().name("kiln").request_timeout(Some(REQUEST_TIMEOUT));
+        let mut options =
+            ConnectOptions::new().name("kiln").request_timeout(Some(REQUEST_TIMEOUT)).event_callback(tell);
         if let Some(file) = &settings.credentials {
             options =
                 options.credentials_file(file).await.map_err(|e| unusable(format!("the credentials {file}: {e}")))?;
@@ -246,6 +247,15 @@ impl Nats {
             // It is there with other settings: those of whoever made it first.
             Err(error) => stream.get_consumer(name).await.map_err(|_| NatsError::failed(error)),
         }
+    }
+}
+
+/// Says when the connection goes and comes; it comes by itself.
+async fn tell(event: Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("the connection to NATS is lost; it is tried again"),
+        event => tracing::debug!(%event, "NATS"),
     }
 }
 

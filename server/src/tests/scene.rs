@@ -142,6 +142,7 @@ impl Scene {
             store: self.store.read_only(),
             cache_dir: self.dir.path().join("cache"),
             hint: std::sync::Arc::default(),
+            every: None,
         };
         (state, reloader)
     }
