@@ -2,13 +2,14 @@
 #
 #   make run [DIR=folder-or-pattern] [ARGS='--listen 0.0.0.0:8080']    see your rasters; a demo folder is made if DIR names none
 #   make test      everything that is tested, end to end
+#   make soak      the storm of three ingestors, ten times as long
 #   make lint      formatting, lints, dependency rules
 #   make tools     install what building needs, nothing else
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint tools demo judges
+.PHONY: help run test soak lint tools demo judges
 
 CARGO := $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo))
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -30,7 +31,7 @@ echo "installing $${$(1)[*]}"; \
 endef
 
 help:
-	@sed -n '3,6s/^# *//p' Makefile
+	@sed -n '3,7s/^# *//p' Makefile
 
 run: tools
 	@$(CARGO) build --release --bin kiln --bin demo
@@ -43,6 +44,10 @@ demo: tools
 test: tools judges
 	$(CARGO) build --workspace --bins
 	KILN_JUDGES='$(JUDGES)' $(CARGO) test --workspace
+
+soak: tools judges
+	$(CARGO) build --workspace --bins
+	KILN_SOAK=1 KILN_JUDGES='$(JUDGES)' $(CARGO) test -p tests --test e2e -- --nocapture many_ingestors every_response
 
 # Programs of others that tests hold Kiln against: in a Python environment of their own, and beside their scripts.
 judges:

@@ -23,7 +23,7 @@ use crate::queue::{Attempts, InputKey, Lane, Queue, Turn};
 use crate::reconcile::{self, Gone, Scan, Undecided};
 use crate::replica::ReplicaError;
 use crate::source::watch::{Hint, Watch, watch};
-pub(crate) use shared_queue::{SharedWork, announce};
+pub(crate) use shared_queue::SharedWork;
 
 /// How often the log is followed for what others committed.
 const FOLLOW_EVERY: Duration = Duration::from_secs(2);
@@ -57,6 +57,8 @@ pub(crate) struct Dispatch {
     pub(crate) progress: Progress,
     pub(crate) reconcile: Duration,
     pub(crate) poll: Duration,
+    /// Whether buckets tell of their changes, by the queue or the hook.
+    pub(crate) announced: bool,
     pub(crate) watched: Vec<Option<Watch>>,
 }
 
@@ -95,6 +97,10 @@ impl Dispatch {
     pub(crate) fn start_watches(&mut self, wanted: bool, hints: &mpsc::UnboundedSender<(usize, Hint)>) {
         for (index, setup) in self.pipeline.sources.iter().enumerate() {
             let Some(folder) = setup.source.folder() else {
+                if self.shared.is_some() {
+                    // What it finds goes into the queue, so it was not listed before.
+                    self.scans[index].asked = Some(Instant::now());
+                }
                 self.watched.push(None);
                 continue;
             };
@@ -161,7 +167,7 @@ impl Dispatch {
                 Some((source, hint)) = hints.recv() => self.hint(source, hint),
                 delivery = delivered(&mut self.shared) => self.delivered(delivery),
                 _ = alive.tick() => self.signs_of_life(),
-                Some(told) = told.recv() => self.told(told).await?,
+                Some(told) = told.recv() => self.told(told)?,
                 () = sleep_until(scan.1) => self.start_scan(scan.0, &tell),
                 () = sleep_until(next.unwrap_or_else(far)), if next.is_some() => {}
                 _ = follow.tick() => self.follow().await?,
@@ -232,10 +238,9 @@ impl Dispatch {
                     );
                 }
                 self.pause(now + DISK_PAUSE);
+                self.keep(&key);
                 self.queue.done(key.clone(), None, now);
-                if !self.give_back(&key, |_| DISK_PAUSE) {
-                    self.queue.add(key, now + DISK_PAUSE);
-                }
+                self.queue.add(key, now + DISK_PAUSE);
             }
             End::Closed => return false,
         }
@@ -256,11 +261,12 @@ impl Dispatch {
     }
 
     fn period(&self, source: usize) -> Duration {
-        let announced = self.shared.is_some() && self.is_shared(source);
+        let announced = self.announced && self.is_bucket(source);
         match self.watched.get(source) {
             Some(Some(_)) => self.reconcile,
             _ if announced => self.reconcile,
-            _ => self.poll.min(self.reconcile),
+            // A large source is not listed all day.
+            _ => self.poll.max(self.scans[source].took * LIST_PARTS).min(self.reconcile),
         }
     }
 
@@ -277,7 +283,7 @@ impl Dispatch {
 
     /// Lists a source beside everything else: a large one takes minutes.
     fn start_scan(&mut self, index: usize, tell: &mpsc::Sender<Told>) {
-        let queue = self.shared.as_ref().filter(|_| self.is_shared(index)).map(|shared| shared.queue.clone());
+        let queue = self.shared.as_ref().filter(|_| self.is_bucket(index)).map(|shared| shared.queue.clone());
         let Some(listing) = self.scans.get_mut(index).filter(|listing| !listing.running) else { return };
         (listing.running, listing.asked) = (true, None);
         let (pipeline, tell, started) = (Arc::clone(&self.pipeline), tell.clone(), Instant::now());
@@ -288,7 +294,7 @@ impl Dispatch {
             let scan = async move { reconcile::scan(replica, source, &found).await };
             let forward = async move {
                 match queue {
-                    Some(queue) => drop(shared_queue::announce(queue, source.source.name(), finding).await),
+                    Some(queue) => shared_queue::announce(queue, source.source.name(), finding).await,
                     None => forward(index, finding, &told).await,
                 }
             };
@@ -297,7 +303,7 @@ impl Dispatch {
         });
     }
 
-    async fn told(&mut self, told: Told) -> Result<(), IngestError> {
+    fn told(&mut self, told: Told) -> Result<(), IngestError> {
         let (index, started, scanned) = match told {
             Told::Found(index, undecided) => {
                 self.queue.add_listed(InputKey { source: index, path: undecided.path }, Instant::now());
@@ -319,8 +325,8 @@ impl Dispatch {
         self.pipeline.board.reconciled();
         let ripe = self.gone[index].note(source, &scan, now);
         if !ripe.is_empty() {
-            reconcile::remove(&self.pipeline, index, ripe).await;
-            self.follow().await?;
+            // Beside everything else: each is looked for once more.
+            tokio::spawn(reconcile::remove(Arc::clone(&self.pipeline), index, ripe));
         }
         Ok(())
     }

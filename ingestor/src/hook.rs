@@ -2,9 +2,10 @@
 //! a sender who hears 2xx may forget it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -14,11 +15,17 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{self, Announcement, Event, PAYLOAD_BYTES_MAX};
 use crate::nats::Nats;
 
+/// Notifications that are read and put on the queue at once; more are told to try again.
+const AT_ONCE_MAX: usize = 64;
+/// How long one may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How CloudEvents asks whether it may send (its webhook specification, section 4).
 const ORIGIN_ASKED: &str = "webhook-request-origin";
 const ORIGIN_ALLOWED: &str = "webhook-allowed-origin";
@@ -38,6 +45,7 @@ pub enum Sink {
 struct Hook {
     secret: Option<String>,
     sink: Sink,
+    turns: Semaphore,
 }
 
 #[derive(Deserialize)]
@@ -47,11 +55,10 @@ struct Asked {
 
 /// Answers until told to stop. With a secret, only those who know it are heard: as bearer token, as the password of basic authentication, or as `?secret=`.
 pub async fn serve(listener: TcpListener, secret: Option<String>, sink: Sink, shutdown: CancellationToken) {
-    let hook = Arc::new(Hook { secret, sink });
+    let hook = Arc::new(Hook { secret, sink, turns: Semaphore::new(AT_ONCE_MAX) });
     let routes = Router::new()
         .route("/", post(notified).options(may_send))
         .route("/{*anything}", post(notified).options(may_send))
-        .layer(DefaultBodyLimit::max(PAYLOAD_BYTES_MAX))
         .with_state(hook);
     let serving = axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned());
     if let Err(error) = serving.await {
@@ -59,16 +66,26 @@ pub async fn serve(listener: TcpListener, secret: Option<String>, sink: Sink, sh
     }
 }
 
-async fn notified(
-    State(hook): State<Arc<Hook>>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if !hook.knows_secret(&headers, &asked) {
+async fn notified(State(hook): State<Arc<Hook>>, Query(asked): Query<Asked>, request: Request) -> Response {
+    // Who does not know the secret is not listened to.
+    if !hook.knows_secret(request.headers(), &asked) {
         let message = "the secret is missing or wrong; send it as `Authorization: Bearer …` or as `?secret=…`";
-        return told(StatusCode::UNAUTHORIZED, message);
+        let mut refused = told(StatusCode::UNAUTHORIZED, message);
+        // Amazon SNS sends the password only after it was asked for.
+        refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"kiln\""));
+        return refused;
     }
+    let Ok(_turn) = hook.turns.try_acquire() else {
+        return told(StatusCode::SERVICE_UNAVAILABLE, "too many notifications at once; try again");
+    };
+    let body = match timeout(BODY_TIMEOUT, to_bytes(request.into_body(), PAYLOAD_BYTES_MAX)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            let message = format!("a notification has at most {PAYLOAD_BYTES_MAX} bytes");
+            return told(StatusCode::PAYLOAD_TOO_LARGE, &message);
+        }
+        Err(_) => return told(StatusCode::REQUEST_TIMEOUT, "the notification did not come in time"),
+    };
     match event::parse(&body) {
         Ok(Announcement::Look(events)) => hook.take(events, body).await,
         Ok(Announcement::ValidateWebhook { code }) => Json(json!({ "validationResponse": code })).into_response(),
@@ -102,6 +119,11 @@ impl Hook {
     async fn take(&self, events: Vec<Event>, body: Bytes) -> Response {
         match &self.sink {
             Sink::Here(take) => take(events),
+            Sink::Queue(nats) if body.len() > nats.payload_bytes_max() => {
+                let message = format!("NATS takes at most {} bytes; raise its max_payload", nats.payload_bytes_max());
+                tracing::warn!(bytes = body.len(), message, "a notification is too large for the queue");
+                return told(StatusCode::PAYLOAD_TOO_LARGE, &message);
+            }
             Sink::Queue(nats) if !events.is_empty() => {
                 if let Err(error) = nats.put_event("hook", body).await {
                     tracing::warn!(%error, "a notification cannot be put on the queue; its sender is told to try again");
@@ -119,10 +141,14 @@ impl Hook {
                 if nats.bury("hook", &reason, body).await.is_err() {
                     return told(StatusCode::SERVICE_UNAVAILABLE, "the queue cannot be reached; try again");
                 }
+                // It is kept, so nobody has to send it again.
+                told(StatusCode::ACCEPTED, &format!("kept as a dead letter: {reason}"))
             }
-            Sink::Here(_) => tracing::warn!(reason, "a notification was not understood"),
+            Sink::Here(_) => {
+                tracing::warn!(reason, "a notification was not understood");
+                told(StatusCode::BAD_REQUEST, &reason)
+            }
         }
-        told(StatusCode::BAD_REQUEST, &reason)
     }
 }
 
@@ -147,7 +173,8 @@ mod tests {
     use super::*;
 
     fn knows(secret: &str, authorization: &str, asked: Option<&str>) -> bool {
-        let hook = Hook { secret: Some(secret.to_owned()), sink: Sink::Here(Box::new(|_| ())) };
+        let hook =
+            Hook { secret: Some(secret.to_owned()), sink: Sink::Here(Box::new(|_| ())), turns: Semaphore::new(1) };
         let mut headers = HeaderMap::new();
         if !authorization.is_empty() {
             headers.insert(header::AUTHORIZATION, authorization.parse().unwrap());

@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::admin;
 use crate::board::Board;
 use crate::committer::Committer;
-use crate::dispatch::{Dispatch, Listing, SharedWork, announce, raise};
+use crate::dispatch::{Dispatch, Listing, SharedWork, raise};
 use crate::hook::{self, Sink};
 use crate::lock::{IngestLock, LockError, author};
 use crate::nats::{self, JobQueue, Nats, NatsError, NatsSettings};
-use crate::pipeline::{Pipeline, SourceSetup};
+use crate::pipeline::{Pipeline, SourceSetup, Staging};
 use crate::probed;
 use crate::progress::Progress;
 use crate::publisher::{self, Publisher};
@@ -39,6 +39,8 @@ use crate::worker::{Pool, PoolConfig};
 
 /// Jobs at work at once, for each thread of the budget: while some convert, others are staged or wait for their commit.
 const JOBS_PER_THREAD: usize = 8;
+/// Objects in scratch at once, for each thread of the budget: one is converted while the next is downloaded.
+const STAGED_PER_THREAD: usize = 2;
 /// How long running jobs may finish after a stop, and how long the last publication may take.
 pub(crate) const STOP_JOBS: Duration = Duration::from_secs(1);
 const STOP_PUBLISH: Duration = Duration::from_secs(2);
@@ -208,6 +210,7 @@ impl Ingest {
             replica,
             committer,
             pool: Pool::new(pool),
+            staging: Staging::new(settings.threads * STAGED_PER_THREAD),
             scratch,
             sources: settings.sources,
             drivers: settings.drivers,
@@ -245,39 +248,28 @@ impl Ingest {
         self.pipeline.replica.store()
     }
 
-    /// Lists every source, puts what is to be done into the queue, and checks that there is room for it.
+    /// Lists every source whose jobs wait in this process, puts what is to be done into its queue, and checks that there is room for it.
     async fn plan(&mut self, yes: bool) -> Result<Plan, IngestError> {
         let mut plan = Plan::default();
         for index in 0..self.pipeline.sources.len() {
             let source = &self.pipeline.sources[index];
+            if self.queue_shared.is_some() && source.source.bucket().is_some() {
+                continue;
+            }
             let (found, mut finding) = mpsc::channel(FOUND_MAX);
             let replica = &self.pipeline.replica;
             let scan = async move { reconcile::scan(replica, source, &found).await };
-            let (queue, jobs) =
-                (&mut self.queue, self.queue_shared.as_ref().filter(|_| source.source.bucket().is_some()));
-            let (mut inputs, mut bytes) = (0, 0);
-            let (told, to_tell) = mpsc::channel(FOUND_MAX);
+            let (queue, mut inputs, mut bytes) = (&mut self.queue, 0, 0);
             let take = async {
-                // Dropped at the end, so that what is announced ends too.
-                let told = told;
                 while let Some(undecided) = finding.recv().await {
                     inputs += 1;
                     bytes += undecided.bytes;
-                    if jobs.is_some() {
-                        let _ = told.send(undecided).await;
-                    } else {
-                        queue.add(InputKey { source: index, path: undecided.path }, Instant::now());
-                    }
+                    queue.add(InputKey { source: index, path: undecided.path }, Instant::now());
                 }
             };
-            let put = async {
-                if let Some((jobs, _)) = jobs {
-                    announce(jobs.clone(), source.source.name(), to_tell).await;
-                }
-            };
-            let (scan, (), ()) = futures::join!(scan, take, put);
+            let (scan, ()) = futures::join!(scan, take);
             if let Some(scan) = scan? {
-                plan.decided += scan.known.saturating_sub(scan.gone.len());
+                plan.decided += scan.known.saturating_sub(scan.gone_count);
                 plan.inputs += inputs;
                 plan.bytes += bytes / 100 * EXPECTED_GROWTH_PERCENT;
             }
@@ -313,6 +305,7 @@ impl Ingest {
             let patience = (self.stall * 2).max(PATIENCE_MIN);
             SharedWork::new(jobs, deliveries, paused, settings.ack_wait, patience)
         });
+        let announced = shared.is_some() || hook.is_some();
         if let Some(Hook { listener, secret }) = hook {
             let sink = match &shared {
                 Some(shared) => Sink::Queue(Box::new(shared.queue.nats().clone())),
@@ -334,6 +327,7 @@ impl Ingest {
             progress,
             reconcile,
             poll,
+            announced,
             watched: Vec::new(),
         };
         dispatch.start_watches(watch, &hints);

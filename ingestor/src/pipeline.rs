@@ -16,13 +16,14 @@ use shared::collection::{Collection, OnConflict};
 use shared::commit::{Change, InputRef};
 use shared::dataset::Dataset;
 use shared::raster_settings::RasterRules;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::board::{Board, Entry, Stage};
 use crate::committer::{AtWork, Committer};
 use crate::convert::{self, ConvertAnswer, ConvertJob, ConvertedCog};
 use crate::naming::KeyTemplate;
-use crate::queue::{Attempts, InputKey, Turn};
+use crate::queue::{Attempts, InputKey, Lane, Turn};
 use crate::replica::Replica;
 use crate::scratch::{Scratch, ScratchFolder};
 use crate::source::{Seen, Source, stage};
@@ -59,6 +60,8 @@ pub struct Pipeline {
     pub committer: Committer,
     /// The converters.
     pub pool: Pool,
+    /// Room for downloads.
+    pub staging: Staging,
     /// Private scratch.
     pub scratch: Scratch,
     /// The sources, by the index jobs name them with.
@@ -71,6 +74,26 @@ pub struct Pipeline {
     pub board: Arc<Board>,
     /// Numbers the jobs given to children.
     pub job_ids: AtomicU64,
+}
+
+/// Downloads at once, each until it is converted: in either lane, so that no backfill keeps a live drop waiting.
+#[derive(Debug)]
+pub struct Staging {
+    live: Arc<Semaphore>,
+    bulk: Arc<Semaphore>,
+}
+
+impl Staging {
+    /// Room for so many in each lane.
+    pub fn new(count: usize) -> Self {
+        let lane = || Arc::new(Semaphore::new(count.max(1)));
+        Self { live: lane(), bulk: lane() }
+    }
+
+    async fn enter(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
+        let lane = if lane == Lane::Live { &self.live } else { &self.bulk };
+        Arc::clone(lane).acquire_owned().await.ok()
+    }
 }
 
 /// How a job ended.
@@ -111,7 +134,7 @@ impl Pipeline {
                 Err(trouble) => trouble,
             };
             match trouble {
-                Trouble::Changed => {}
+                Trouble::Changed => tracing::debug!(input = key.path, "changed while it was read; looking again"),
                 Trouble::Closed => return End::Closed,
                 Trouble::Disk(reason) => return End::DiskFull(reason),
                 Trouble::Passing(reason) => {
@@ -121,7 +144,13 @@ impl Pipeline {
                 }
             }
         }
-        End::Again(Duration::from_secs(1))
+        let is_object = self.sources.get(key.source).is_some_and(|setup| setup.source.bucket().is_some());
+        if !is_object {
+            // Somebody is writing into it.
+            return End::Again(Duration::from_secs(1));
+        }
+        tracing::warn!(input = key.path, looks = LOOKS_MAX, "cannot be read as it was listed; trying again later");
+        End::Retry(Attempts { failures: attempts.failures + 1, ..attempts })
     }
 
     async fn once(
@@ -187,7 +216,7 @@ impl Pipeline {
 
     /// Makes the change that settles the input: a `Put` or a `Reject`.
     async fn make(&self, work: &Work<'_>, attempts: &Attempts, turn: Turn) -> Result<Made, Trouble> {
-        work.entry.at(Stage::Stage);
+        work.entry.at(Stage::Wait);
         let scratch = blocking({
             let scratch = self.scratch.clone();
             move || scratch.attempt()
@@ -197,6 +226,12 @@ impl Pipeline {
             Trouble::Changed => Trouble::Passing("the scratch folder cannot be made".to_owned()),
             other => other,
         })?;
+        // What is downloaded is bounded, whatever the queue holds; a file is only linked.
+        let _staging = match work.source.source.bucket() {
+            Some(_) => Some(self.staging.enter(turn.lane).await.ok_or(Trouble::Closed)?),
+            None => None,
+        };
+        work.entry.at(Stage::Stage);
         let files = stage(&work.source.source, &work.seen, &scratch.input(), || work.entry.moved()).await?;
         let Some(file) = files.first().cloned() else { return Err(Trouble::Changed) };
         let (rules, template) = (work.source.rules.clone(), work.template.clone());

@@ -22,8 +22,9 @@ const QUIET: Duration = Duration::from_millis(200);
 const INTERVAL_MIN: Duration = Duration::from_secs(2);
 /// Under load, the time between two publications in units of the last one's duration: publishing takes at most a twentieth of the time.
 const INTERVAL_DURATIONS: u32 = 20;
-/// Others may publish the same number: a little jitter makes it rare.
+/// Others may publish the same number: a little jitter, and more where publishing takes long, makes it rare.
 const JITTER_MS: u64 = 20;
+const JITTER_PARTS: u32 = 2;
 /// Of files being made into snapshots.
 const SCRATCH_EXTENSION: &str = "unpublished";
 /// Pause after a failure that may pass.
@@ -78,6 +79,7 @@ impl Publisher {
             }
             self.wait_for_quiet(&mut head, last, &shutdown).await;
             let started = Instant::now();
+            tokio::time::sleep(jitter(last.map_or(Duration::ZERO, |(_, took)| took / JITTER_PARTS))).await;
             match self.publish().await {
                 Ok(n) => {
                     done = done.max(n);
@@ -107,7 +109,13 @@ impl Publisher {
         if !rotten.is_empty() {
             self.replica.append_empty().await?;
         }
-        let newest = newest.map_or(0, |(manifest, _)| manifest.n);
+        let newest = match newest {
+            None => 0,
+            Some((manifest, file)) => {
+                snapshot::let_go(&reader, &file).await;
+                manifest.n
+            }
+        };
         if snapshot::latest_hint(&reader).await? != Some(newest) && newest > 0 {
             snapshot::write_latest(self.replica.store(), newest).await?;
         }
@@ -137,7 +145,6 @@ impl Publisher {
     /// Publishes the head, unless somebody has. Returns the number that is now published.
     pub async fn publish(&self) -> Result<u64, ReplicaError> {
         let store = self.replica.store();
-        tokio::time::sleep(Duration::from_millis(jitter())).await;
         let head = self.replica.head().await?;
         if let Some(n) = snapshot::numbers_past(&store.read_only(), head.saturating_sub(1)).await?.last() {
             return Ok(*n);
@@ -168,18 +175,13 @@ impl Publisher {
     }
 }
 
-/// Removes files that publications of dead processes left.
+/// Removes what publications of dead processes left.
 pub fn sweep(scratch: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(scratch)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == SCRATCH_EXTENSION) {
-            std::fs::remove_file(path)?;
-        }
-    }
-    Ok(())
+    std::fs::read_dir(scratch)?.try_for_each(|entry| std::fs::remove_file(entry?.path()))
 }
 
-/// A few milliseconds that differ between processes.
-fn jitter() -> u64 {
-    u64::from(std::process::id()) % JITTER_MS
+/// Up to a few milliseconds and this much more, by chance.
+fn jitter(more: Duration) -> Duration {
+    let most = JITTER_MS + u64::try_from(more.as_millis()).unwrap_or(0);
+    Duration::from_millis((ulid::Ulid::generate().random() % u128::from(most)) as u64)
 }

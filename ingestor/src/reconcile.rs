@@ -3,7 +3,8 @@
 //! Listing and catalogue are both read in order of path, a page at a time, and merged: memory does not grow with the source. What a large bucket holds is read in
 //! several ranges at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -24,7 +25,9 @@ const REMOVED_FREELY_MAX: usize = 10;
 const RANGES: usize = 16;
 /// A source of fewer known inputs is listed in one go.
 const RANGED_MIN: usize = 20_000;
-/// Inputs found gone that are remembered; more wait for the next scan.
+/// Inputs that are looked for once more, and removed, at once.
+const REMOVED_AT_ONCE: usize = 256;
+/// Inputs found gone that are remembered, in all ranges; more wait for the next scan.
 const GONE_MAX: usize = 100_000;
 
 /// An input whose version is not the decided one.
@@ -43,8 +46,10 @@ pub struct Undecided {
 /// What one scan of a source found, beside the inputs that are not decided.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// Inputs that the catalogue has and the source has not.
+    /// Inputs that the catalogue has and the source has not; of very many only a part.
     pub gone: Vec<InputRef>,
+    /// How many those are in truth.
+    pub gone_count: usize,
     /// Inputs that the catalogue thinks are there.
     pub known: usize,
     /// Whether the whole source could be read: else what seems gone may only be unseen.
@@ -60,7 +65,7 @@ pub async fn scan(
     replica.follow().await?;
     let name = source.source.name();
     let ranges = ranges(replica, source).await?;
-    let scans = stream::iter(ranges).map(|range| scan_range(replica, source, range, found)).buffer_unordered(RANGES);
+    let scans = stream::iter(ranges).map(|range| scan_range(replica, source, range, found)).buffered(RANGES);
     let parts: Result<Vec<Part>, ScanError> = scans.try_collect().await;
     let parts = match parts {
         Ok(parts) => parts,
@@ -74,6 +79,7 @@ pub async fn scan(
     let mut faults = 0;
     for part in parts {
         scan.known += part.known;
+        scan.gone_count += part.gone_count;
         scan.gone.extend(part.gone);
         faults += part.faults;
         if let Some(error) = part.fault.filter(|_| scan.complete) {
@@ -84,7 +90,6 @@ pub async fn scan(
     if faults > 1 {
         tracing::warn!(faults, source = name, "there are more of them");
     }
-    scan.gone.truncate(GONE_MAX);
     Ok(Some(scan))
 }
 
@@ -103,9 +108,12 @@ impl From<ReplicaError> for ScanError {
 #[derive(Default)]
 struct Part {
     gone: Vec<InputRef>,
+    gone_count: usize,
     known: usize,
     faults: usize,
     fault: Option<String>,
+    /// The last path listed.
+    last: String,
 }
 
 /// The parts of a source that are listed at once: as many inputs in each as the catalogue knows.
@@ -118,7 +126,8 @@ async fn ranges(replica: &Replica, source: &SourceSetup) -> Result<Vec<Range>, R
     Ok(split(&paths))
 }
 
-/// Ranges between paths, cut where no raster is parted from its sidecars.
+/// Ranges between paths, cut before a raster and its sidecars. (One without an extension, whose name is exactly a cut, is parted from them: it is then looked at
+/// in each listing, and found decided.)
 fn split(paths: &[String]) -> Vec<Range> {
     let mut ranges = vec![Range::default()];
     for path in paths {
@@ -142,7 +151,7 @@ async fn scan_range(
     range: Range,
     found: &mpsc::Sender<Undecided>,
 ) -> Result<Part, ScanError> {
-    let mut part = Part::default();
+    let mut part = Part { last: range.after.clone(), ..Part::default() };
     let mut listing = source.source.list(range.clone());
     let mut listed = next(&mut listing, &mut part).await?;
     let mut after = range.after.clone();
@@ -168,7 +177,12 @@ async fn scan_range(
                     listed = next(&mut listing, &mut part).await?;
                 }
                 None if row.decision == Decision::Removed => {}
-                None => part.gone.push(gone(source, row)),
+                None => {
+                    part.gone_count += 1;
+                    if part.gone.len() < GONE_MAX / RANGES {
+                        part.gone.push(gone(source, row));
+                    }
+                }
             }
         }
         if last_page {
@@ -198,7 +212,15 @@ async fn next(
     loop {
         match listing.next().await {
             None => return Ok(None),
-            Some(Ok(Listed::Input(seen))) => return Ok(Some(seen)),
+            Some(Ok(Listed::Input(seen))) => {
+                // Merging rests on the order; what it misses is not gone, only passed over.
+                if seen.path < part.last {
+                    part.faults += 1;
+                    part.fault.get_or_insert_with(|| format!("{} is not listed in order", seen.path));
+                }
+                part.last.clone_from(&seen.path);
+                return Ok(Some(seen));
+            }
             Some(Ok(Listed::Unreadable(what))) => {
                 part.faults += 1;
                 part.fault.get_or_insert(what);
@@ -233,11 +255,11 @@ impl Gone {
             return Vec::new();
         }
         let replaced = source.source.identity() != self.identity;
-        let too_many = scan.gone.len() > REMOVED_FREELY_MAX && scan.gone.len() * 2 > scan.known;
+        let too_many = scan.gone_count > REMOVED_FREELY_MAX && scan.gone_count * 2 > scan.known;
         if (replaced || too_many) && !self.allow_removal {
             if !self.warned {
                 let root = source.source.place();
-                let gone = scan.gone.len();
+                let gone = scan.gone_count;
                 let why = if replaced { "the folder was replaced by another" } else { "that is more than half" };
                 tracing::warn!(
                     source = name,
@@ -255,10 +277,12 @@ impl Gone {
         let mut since = HashMap::new();
         for input in &scan.gone {
             let first = self.since.get(&input.path).copied().unwrap_or(now);
-            if now.duration_since(first) >= self.grace && self.since.contains_key(&input.path) {
+            let is_ripe = now.duration_since(first) >= self.grace && self.since.contains_key(&input.path);
+            if is_ripe {
                 ripe.push(input.clone());
             }
-            since.insert(input.path.clone(), first);
+            // One that stays although it is ripe is there after all: it is not looked for without a pause.
+            since.insert(input.path.clone(), if is_ripe { now } else { first });
         }
         self.since = since;
         ripe
@@ -271,19 +295,18 @@ impl Gone {
 }
 
 /// Removes inputs that two scans found gone, each looked for once more.
-pub async fn remove(pipeline: &Pipeline, source: usize, ripe: Vec<InputRef>) {
-    let mut proposals = BTreeMap::new();
-    for input in ripe {
-        if pipeline.is_gone(source, &input.path).await {
-            proposals.insert(input.path.clone(), pipeline.committer.propose(vec![Change::Remove { input }]));
+pub async fn remove(pipeline: Arc<Pipeline>, source: usize, ripe: Vec<InputRef>) {
+    let pipeline = &pipeline;
+    let each = stream::iter(ripe).map(|input| async move {
+        let path = input.path.clone();
+        if !pipeline.is_gone(source, &path).await {
+            return;
         }
-    }
-    let (paths, proposals): (Vec<_>, Vec<_>) = proposals.into_iter().unzip();
-    for (path, outcome) in paths.into_iter().zip(futures::future::join_all(proposals).await) {
-        if let Ok(Some(n)) = outcome {
+        if let Ok(Some(n)) = pipeline.committer.propose(vec![Change::Remove { input }]).await {
             tracing::info!(input = path, commit = n, "removed: it is gone from its source");
         }
-    }
+    });
+    each.buffer_unordered(REMOVED_AT_ONCE).collect::<()>().await;
 }
 
 #[cfg(test)]

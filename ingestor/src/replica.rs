@@ -295,6 +295,7 @@ impl Replica {
             tracing::warn!(%error, "a snapshot cannot be used; trying the one before");
         }
         let start = newest.map(|(_, file)| file);
+        let fetched = start.clone();
         let folder = self.folder.clone();
         let conn = Arc::clone(&self.conn);
         let done = tokio::task::spawn_blocking(move || {
@@ -309,7 +310,11 @@ impl Replica {
             schema::check_integrity(&conn)?;
             Ok::<_, ReplicaError>(())
         });
-        done.await.map_err(|e| ReplicaError::File { path: self.folder.clone(), source: e.into() })?
+        let done = done.await.map_err(|e| ReplicaError::File { path: self.folder.clone(), source: e.into() })?;
+        if let Some(file) = fetched {
+            snapshot::let_go(&reader, &file).await;
+        }
+        done
     }
 }
 

@@ -415,7 +415,10 @@ fn check_outside(options: &mut Options, what: &'static str, place: Option<&str>,
     let Some(place) = place else { return };
     let sources = sources.iter().map(|setup| &setup.source);
     let inside: Vec<String> = if let Ok(Some(url)) = BucketUrl::parse(place) {
-        let holds = |bucket: &&BucketSource| bucket.path_of(&url.bucket, &format!("{}/", url.prefix)).is_some();
+        let inside = format!("{}/x", url.prefix);
+        let holds = |bucket: &&BucketSource| {
+            bucket.url.cloud == url.cloud && bucket.path_of(&url.bucket, inside.trim_start_matches('/')).is_some()
+        };
         sources.filter_map(Source::bucket).filter(holds).map(|bucket| bucket.url.to_string()).collect()
     } else {
         let real = real_path(place);

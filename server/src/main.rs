@@ -26,7 +26,7 @@ struct Args {
     #[arg(long, env = "KILN_LISTEN")]
     listen: Option<String>,
     /// NATS servers on which publications are announced, such as <nats://host:4222> [default: newer snapshots are found by polling]
-    #[arg(long, env = "KILN_NATS")]
+    #[arg(long, env = "KILN_NATS", hide_env_values = true)]
     nats: Option<String>,
     /// What subjects on NATS begin with
     #[arg(long, env = "KILN_NATS_PREFIX", default_value = server::DEFAULT_NATS_PREFIX)]
@@ -124,6 +124,9 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
         },
     };
     faults.extend(settings.faults());
+    if !server::is_nats_prefix(&args.nats_prefix) {
+        faults.push(format!("nats_prefix: {:?} must be letters, digits, - and _", args.nats_prefix));
+    }
     let store = ReadStore::open(&args.store.unwrap_or_default()).map_err(|error| faults.push(error.to_string())).ok();
     let Some(store) = store.filter(|_| faults.is_empty()) else { return Err((BAD_INPUT, faults.join("\n"))) };
     let hints = args.nats.map(|url| Hints { url, prefix: args.nats_prefix, credentials: args.nats_credentials });

@@ -44,37 +44,51 @@ pub(crate) struct Reloader {
 impl Reloader {
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let local = self.store.local_path(&shared::layout::latest()).is_some();
-        let every = self.every.unwrap_or(if local { POLL_LOCAL } else { POLL_REMOTE });
+        let every = self.period();
         // Together, a tenth later at most.
         let pause = every + jitter().min(every / 10);
-        let (mut listed_at, mut last_hint) = (Instant::now(), None);
+        let mut listed_at = Instant::now();
+        // What `latest.json` said when everything it told of was taken.
+        let mut known = None;
+        // Armed before anything is looked at, and again before every look, so that no hint falls between.
+        let mut hint = Box::pin(self.hint.notified());
+        hint.as_mut().enable();
         self.look().await;
         loop {
-            // Registered before anything is looked at, so that no hint falls between.
-            let hint = self.hint.notified();
-            tokio::pin!(hint);
-            hint.as_mut().enable();
             let hinted = tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = &mut hint => true,
                 () = tokio::time::sleep(pause) => false,
             };
+            if hinted {
+                hint.set(self.hint.notified());
+                hint.as_mut().enable();
+            }
             let latest = snapshot::latest_hint(&self.store).await.ok().flatten();
-            if hinted || latest != last_hint || listed_at.elapsed() >= LIST_EVERY {
-                last_hint = latest;
+            if hinted || latest != known || listed_at.elapsed() >= LIST_EVERY {
                 listed_at = Instant::now();
-                self.look().await;
+                if self.look().await {
+                    known = latest;
+                }
             }
         }
     }
 
-    /// Takes the newest snapshot that verifies, if it is newer than what is served.
-    pub(crate) async fn look(&self) {
+    /// How often it looks.
+    pub(crate) fn period(&self) -> Duration {
+        let local = self.store.local_path(&shared::layout::latest()).is_some();
+        self.every.unwrap_or(if local { POLL_LOCAL } else { POLL_REMOTE })
+    }
+
+    /// Takes the newest snapshot that verifies, if it is newer than what is served. False if something is wrong with a newer one, or with the store.
+    pub(crate) async fn look(&self) -> bool {
         let served = self.state.served.load().as_ref().map_or(0, |s| s.manifest.n);
         let numbers = match snapshot::numbers_past(&self.store, served).await {
             Ok(numbers) => numbers,
-            Err(error) => return self.note(Some(error.to_string())),
+            Err(error) => {
+                self.note(Some(error.to_string()));
+                return false;
+            }
         };
         let mut fault = None;
         for n in numbers.into_iter().rev().take(MANIFESTS_TRIED_MAX) {
@@ -89,7 +103,9 @@ impl Reloader {
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
+        let is_well = fault.is_none();
         self.note(fault);
+        is_well
     }
 
     async fn open(&self, n: u64) -> Result<Snapshot, String> {
@@ -131,6 +147,12 @@ async fn tidy(cache_dir: &Path) {
         names.sort();
         let is_note = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "verified");
         let (notes, files): (Vec<_>, Vec<_>) = names.into_iter().partition(is_note);
+        // What a download cut short left has the name of one that is still to come.
+        let (parts, files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|path| path.extension().is_some_and(|extension| extension == "part"));
+        for part in parts {
+            let _ = std::fs::remove_file(part);
+        }
         for (names, kept) in [(notes, NOTES_MAX), (files, DOWNLOADS_MAX)] {
             let old = names.len().saturating_sub(kept);
             for name in names.into_iter().take(old) {

@@ -57,8 +57,10 @@ impl Options {
     pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
         self.known.push(name);
         let value = self.table.remove(name)?;
-        let shown = value.to_string();
-        match value.try_into() {
+        // A variable `KILN_COLLECTION=2024` looks like a number, and is a text where one is asked for.
+        let as_text = (value.is_integer() || value.is_bool()).then(|| Value::String(value.to_string()));
+        let shown = if name.ends_with("secret") { "…".to_owned() } else { value.to_string() };
+        match value.try_into().or_else(|error| as_text.and_then(|text| text.try_into().ok()).ok_or(error)) {
             Ok(value) => Some(value),
             Err(error) => {
                 let error = error.to_string();
@@ -112,6 +114,13 @@ pub fn xdg_folder(variable: &str, fallback: &str) -> std::path::PathBuf {
     set(variable).or_else(|| set("HOME").map(|home| home.join(fallback))).unwrap_or_else(std::env::temp_dir)
 }
 
+/// Where the environment says that clouds are reached, if not where they are by themselves.
+pub fn endpoints() -> String {
+    const NAMES: [&str; 5] =
+        ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "GOOGLE_BASE_URL", "AZURE_STORAGE_ENDPOINT"];
+    NAMES.iter().filter_map(|name| std::env::var(name).ok()).collect::<Vec<_>>().join(" ")
+}
+
 /// Whether the environment has a variable at all.
 pub fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
@@ -135,6 +144,10 @@ mod tests {
         assert_eq!(options.take::<u64>("threads"), None);
         assert_eq!(options.take_within("memory", 64..=1024), None);
         assert_eq!(options.take::<String>("listen").as_deref(), Some("x"));
+        assert_eq!(
+            Options::nested(String::new(), "name = 2024".parse().unwrap()).take("name"),
+            Some("2024".to_owned())
+        );
         let faults = options.finish();
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(faults[0].contains("threads") && faults[1].contains("64 to 1024"), "{faults:?}");

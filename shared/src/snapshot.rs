@@ -207,6 +207,14 @@ pub async fn fetch(store: &ReadStore, manifest: &Manifest, cache: &FilePath) -> 
     verified.map(|()| file)
 }
 
+/// Deletes a fetched file that has served its purpose, if it was downloaded; a local store's is the snapshot itself.
+pub async fn let_go(store: &ReadStore, file: &FilePath) {
+    if store.local_path(&layout::latest()).is_none() {
+        // One that stays is only in the way.
+        let _ = tokio::fs::remove_file(file).await;
+    }
+}
+
 /// Checks size and sum of a file against its manifest, once per state of the file.
 fn verify(file: &FilePath, note: &FilePath, manifest: &Manifest) -> Result<(), SnapshotError> {
     let damaged = |fault: String| SnapshotError::Damaged { n: manifest.n, path: manifest.path.clone(), fault };

@@ -135,3 +135,16 @@ fn terracottas_own_client_accepts_the_server() {
     let args = [script.to_str().unwrap(), program.to_str().unwrap(), &base, "grey", shot.to_str().unwrap()];
     judged(&stack, Path::new("node"), &args, &scene);
 }
+
+#[test]
+fn the_kubernetes_examples_are_valid() {
+    let Some(environment) = environment() else { return };
+    let scene = Scene::new();
+    let script = judges::script("kubernetes_manifests_are_valid.py");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/README.md");
+    let args = [script.to_str().unwrap(), page.to_str().unwrap()];
+    let Verdict { passed, said } =
+        judges::run(&judges::program(&environment, "python"), &args, &scene.root().join("judge"));
+    assert!(passed, "{said}");
+    eprintln!("{}", said.trim_end());
+}

@@ -70,3 +70,15 @@ fn without_links(scene: &Scene) -> PathBuf {
     assert!(made.success(), "the library is compiled");
     library
 }
+
+#[test]
+fn a_store_inside_what_is_watched_is_refused() {
+    let (scene, s3) = (Scene::new(), S3Server::start(Promise::Kept, &[RASTERS, TILES]));
+    for (source, store) in
+        [("s3://tiles", STORE), (STORE, STORE), ("s3://tiles/kiln/{date}.tif", STORE), (STORE, "s3://tiles/kiln/below")]
+    {
+        let watch = run(&scene, &s3, &["watch", source, "--store", store]);
+        assert_eq!(watch.code, Some(2), "{source} {store}: {watch:?}");
+        assert!(watch.stderr.contains("lies inside the source"), "{source} {store}: {watch:?}");
+    }
+}

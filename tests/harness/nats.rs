@@ -57,6 +57,11 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it, as a power cut would.
     pub fn kill(&mut self) {
         let _gone_already = self.child.kill();

@@ -1,8 +1,10 @@
 //! Measurements of the whole: what a person would time with a watch, and the CPU a tile costs.
 //!
-//! `cargo run --release -p tests --bin measure -- drop-to-tile | many-small [N] | tile-cpu`, with release binaries built before.
+//! `cargo run --release -p tests --bin measure -- drop-to-tile | many-small [N] | tile-cpu | ingestors [N] | publish-to-visible | lambda [N] [FOLDER]`, with release
+//! binaries built before. The last three need a nats-server on the path, or in the environment that `KILN_JUDGES` names.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement for developers")]
 
+mod cloud;
 mod processes;
 
 use std::fs;
@@ -19,7 +21,7 @@ use shared::dataset::DataType;
 use processes::{cpu_seconds, peak_memory_of_group};
 
 /// How long anything measured here may take.
-const LIMIT: Duration = Duration::from_mins(10);
+pub(crate) const LIMIT: Duration = Duration::from_mins(10);
 /// Zoom levels above the finest whose tiles are asked for.
 const ZOOMS: u8 = 3;
 /// How often the list of tiles is walked while CPU is counted.
@@ -31,7 +33,15 @@ fn main() {
         Some("drop-to-tile") => drop_to_tile(),
         Some("many-small") => many_small(args.next().and_then(|n| n.parse().ok()).unwrap_or(2000)),
         Some("tile-cpu") => tile_cpu(),
-        _ => println!("measure drop-to-tile | many-small [N] | tile-cpu"),
+        Some("ingestors") => cloud::ingestors(args.next().and_then(|n| n.parse().ok()).unwrap_or(300)),
+        Some("publish-to-visible") => cloud::publish_to_visible(),
+        Some("lambda") => {
+            let count = args.next().and_then(|n| n.parse().ok()).unwrap_or(1000);
+            cloud::lambda(count, args.next().as_deref().map(std::path::Path::new));
+        }
+        _ => println!(
+            "measure drop-to-tile | many-small [N] | tile-cpu | ingestors [N] | publish-to-visible | lambda [N]"
+        ),
     }
 }
 

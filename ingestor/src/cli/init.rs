@@ -24,7 +24,7 @@ pub struct InitArgs {
     #[arg(long, env = "KILN_STORE")]
     store: Option<String>,
     /// NATS servers
-    #[arg(long, env = "KILN_NATS")]
+    #[arg(long, env = "KILN_NATS", hide_env_values = true)]
     nats: Option<String>,
     /// What subjects and streams on NATS begin with
     #[arg(long, env = "KILN_NATS_PREFIX", default_value = server::DEFAULT_NATS_PREFIX)]
@@ -43,6 +43,12 @@ pub struct InitArgs {
 /// Makes what was named.
 pub async fn run(args: InitArgs) -> Result<(), Failure> {
     if let Some(url) = &args.nats {
+        if !server::is_nats_prefix(&args.nats_prefix) {
+            return Err(Failure::bad_input(format!(
+                "nats_prefix {:?}: must be letters, digits, - and _",
+                args.nats_prefix
+            )));
+        }
         let settings = NatsSettings {
             url: url.clone(),
             prefix: args.nats_prefix.clone(),

@@ -18,7 +18,7 @@ const PUTS_AT_ONCE: usize = 128;
 /// Tries to put one in; what fails is found by the next listing.
 const PUT_TRIES: u32 = 5;
 /// When a job of a source that this process does not know comes again, perhaps to one who does.
-const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
+const UNKNOWN_PAUSE: Duration = Duration::from_mins(1);
 
 /// This process's part in the shared queue.
 pub(crate) struct SharedWork {
@@ -80,13 +80,13 @@ impl SharedWork {
 }
 
 impl Dispatch {
-    /// Whether jobs of this source are handed out by the shared queue.
-    pub(super) fn is_shared(&self, source: usize) -> bool {
+    /// Whether a source is a bucket: its jobs are handed out by the shared queue, if there is one.
+    pub(super) fn is_bucket(&self, source: usize) -> bool {
         self.pipeline.sources.get(source).is_some_and(|setup| setup.source.bucket().is_some())
     }
 
     pub(super) fn delivered(&mut self, delivery: Delivery) {
-        let Some(index) = self.source_named(&delivery.source).filter(|index| self.is_shared(*index)) else {
+        let Some(index) = self.source_named(&delivery.source).filter(|index| self.is_bucket(*index)) else {
             tracing::debug!(
                 source = delivery.source,
                 input = delivery.path,
@@ -110,7 +110,7 @@ impl Dispatch {
 
     /// An input that the catalogue no longer has decided.
     pub(super) fn released(&mut self, key: InputKey, n: u64) {
-        let Some(shared) = self.shared.as_ref().filter(|_| self.is_shared(key.source)) else {
+        let Some(shared) = self.shared.as_ref().filter(|_| self.is_bucket(key.source)) else {
             return self.queue.add(key, Instant::now());
         };
         let Some(setup) = self.pipeline.sources.get(key.source) else { return };
@@ -133,12 +133,12 @@ impl Dispatch {
         }
     }
 
-    /// Gives an input to whoever takes it after a pause, by how often it was handed out. False if it was not handed to us.
-    pub(super) fn give_back(&mut self, key: &InputKey, pause: impl Fn(u32) -> Duration) -> bool {
+    /// Gives an input to whoever takes it after a pause, the longer the more often it was handed out. False if it was not handed to us.
+    fn give_back(&mut self, key: &InputKey) -> bool {
         let held = self.shared.as_mut().and_then(|shared| shared.working.remove(key)).unwrap_or_default();
         let given = !held.is_empty();
         for delivery in held {
-            let pause = pause(u32::try_from(delivery.count).unwrap_or(u32::MAX));
+            let pause = retry_pause(u32::try_from(delivery.count).unwrap_or(u32::MAX));
             tokio::spawn(delivery.again(pause));
         }
         given
@@ -146,7 +146,7 @@ impl Dispatch {
 
     /// A failure that may pass. After a crash the same process tries again: two crashes reject an input, and only it has seen the first.
     pub(super) fn retry(&mut self, key: InputKey, attempts: Attempts, now: Instant) {
-        if attempts.crashes == 0 && self.give_back(&key, retry_pause) {
+        if attempts.crashes == 0 && self.give_back(&key) {
             return self.queue.done(key, None, now);
         }
         self.keep(&key);
@@ -170,7 +170,8 @@ impl Dispatch {
 
     /// Says of every job that gets on that it does; of one that does not, nothing: it comes to somebody else.
     pub(super) fn signs_of_life(&mut self) {
-        let Some(shared) = &self.shared else { return };
+        // While NATS is away nothing can be told, and what waited to be told would pile up.
+        let Some(shared) = self.shared.as_ref().filter(|shared| shared.queue.nats().is_connected()) else { return };
         let gets_on = |key: &InputKey| {
             self.pipeline
                 .board
@@ -184,8 +185,8 @@ impl Dispatch {
     }
 }
 
-/// Puts what a listing finds into the shared queue; returns how many.
-pub(crate) async fn announce(queue: JobQueue, source: &str, found: mpsc::Receiver<Undecided>) -> usize {
+/// Puts what a listing finds into the shared queue.
+pub(super) async fn announce(queue: JobQueue, source: &str, found: mpsc::Receiver<Undecided>) {
     let each = stream::unfold(found, |mut found| async move { Some((found.recv().await?, found)) });
     let puts = each.map(|undecided| {
         let queue = &queue;
@@ -194,7 +195,7 @@ pub(crate) async fn announce(queue: JobQueue, source: &str, found: mpsc::Receive
             put(queue, Lane::Bulk, source, &undecided.path, &state).await;
         }
     });
-    puts.buffer_unordered(PUTS_AT_ONCE).count().await
+    puts.buffer_unordered(PUTS_AT_ONCE).collect::<()>().await;
 }
 
 async fn put(queue: &JobQueue, lane: Lane, source: &str, path: &str, state: &str) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{JobQueue, Nats, NatsError};
+use super::{JobQueue, Nats, NatsError, REQUEST_TIMEOUT};
 use crate::event::{self, Announcement};
 use crate::queue::Lane;
 use crate::source::bucket::BucketSource;
@@ -18,13 +18,17 @@ const BATCH: usize = 100;
 const BATCH_WAIT: Duration = Duration::from_secs(5);
 /// Pause after a failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// When a notification that could not be followed comes again.
+const AGAIN_PAUSE: Duration = Duration::from_secs(20);
 /// The consumer all ingestors share.
 const CONSUMER: &str = "planner";
 
 impl Nats {
     /// Puts a raw notification into the stream, as a store that knows NATS does.
     pub async fn put_event(&self, origin: &str, payload: Bytes) -> Result<(), NatsError> {
-        let sent = self.context.publish(self.subject(&format!("events.{origin}")), payload).await;
+        let publish = self.context.publish(self.subject(&format!("events.{origin}")), payload);
+        // While NATS is away, this would wait for it.
+        let sent = tokio::time::timeout(REQUEST_TIMEOUT, publish).await.map_err(NatsError::failed)?;
         sent.map_err(NatsError::failed)?.await.map_err(NatsError::failed)?;
         Ok(())
     }
@@ -56,7 +60,11 @@ async fn plan_some(queue: &JobQueue, sources: &[BucketSource]) -> Result<(), Nat
         while let Some(message) = batch.next().await {
             let message = message.map_err(NatsError::failed)?;
             seen += 1;
-            plan_one(queue, sources, &message).await?;
+            // One that fails, perhaps for a bucket that is away, does not hold up the others.
+            if let Err(error) = plan_one(queue, sources, &message).await {
+                tracing::warn!(%error, "a notification cannot be followed now; it comes again");
+                message.ack_with(AckKind::Nak(Some(AGAIN_PAUSE))).await.map_err(NatsError::failed)?;
+            }
         }
         if seen == 0 {
             // Nothing came: whether the server still has the consumer is asked for, or it would be waited for for ever.

@@ -7,8 +7,10 @@ mod jobs;
 
 use std::time::Duration;
 
+use async_nats::connection::State;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::{CreateStreamError, GetStreamErrorKind};
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, Event};
@@ -28,8 +30,10 @@ const DAY: Duration = Duration::from_hours(24);
 const EVENTS_BYTES_MAX: i64 = 1 << 30;
 const JOBS_BYTES_MAX: i64 = 1 << 30;
 const DEAD_BYTES_MAX: i64 = 256 << 20;
-/// Of one input in one lane, at most one job is at work and one waits.
-const JOBS_PER_INPUT_MAX: i64 = 2;
+/// Jobs of one input in one lane, those at work included: as many as ingestors that may take one each, so that the last event always finds room.
+const JOBS_PER_INPUT_MAX: i64 = 16;
+/// How long telling servers of a publication may take.
+const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How NATS is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,10 +148,23 @@ impl Nats {
     /// Tells servers that a snapshot was published. Nobody may be listening.
     pub async fn announce(&self, n: u64) {
         let subject = server::hint_subject(&self.settings.prefix);
-        let sent = self.client.publish(subject, n.to_string().into()).await;
-        if sent.is_err() || self.client.flush().await.is_err() {
+        let told = async {
+            self.client.publish(subject, n.to_string().into()).await.is_ok() && self.client.flush().await.is_ok()
+        };
+        // While NATS is away this would wait for it, and the next publication with it.
+        if !tokio::time::timeout(ANNOUNCE_TIMEOUT, told).await.unwrap_or(false) {
             tracing::debug!(snapshot.version = n, "servers were not told of the snapshot; they find it by polling");
         }
+    }
+
+    /// Whether the server can be reached now.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Bytes of the largest message the server takes.
+    pub fn payload_bytes_max(&self) -> usize {
+        self.client.server_info().max_payload
     }
 
     fn subject(&self, tail: &str) -> String {
@@ -204,9 +221,7 @@ impl Nats {
         let name = config.name.clone();
         match self.context.get_stream(&name).await {
             Ok(stream) => return Ok(stream),
-            Err(error) if !matches!(error.kind(), GetStreamErrorKind::JetStream(_)) => {
-                return Err(NatsError::failed(error));
-            }
+            Err(error) if !is_missing(&error) => return Err(NatsError::failed(error)),
             Err(_) => {}
         }
         let config = StreamConfig { num_replicas: self.settings.replicas, ..config };
@@ -224,6 +239,10 @@ impl Nats {
     }
 
     fn refused(&self, name: &str, error: &CreateStreamError) -> NatsError {
+        let CreateStreamErrorKind::JetStream(said) = error.kind() else { return NatsError::failed(error) };
+        if said.error_code() != ErrorCode::STREAM_SUBJECT_OVERLAP && said.error_code() != ErrorCode::STREAM_NAME_EXIST {
+            return NatsError::failed(error);
+        }
         let reason = format!(
             "the stream {name} cannot be made: {error}; if another stream has its subjects, choose another nats_prefix"
         );
@@ -244,10 +263,15 @@ impl Nats {
         };
         match stream.create_consumer(config.clone()).await {
             Ok(consumer) => Ok(consumer),
-            // It is there with other settings: those of whoever made it first.
+            // It is there with what cannot be changed any more. (What can, such as the wait for acknowledgements, is as the last to come said.)
             Err(error) => stream.get_consumer(name).await.map_err(|_| NatsError::failed(error)),
         }
     }
+}
+
+/// Whether a stream is not there, rather than not to be had now.
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 /// Says when the connection goes and comes; it comes by itself.
@@ -267,9 +291,10 @@ fn is_new_enough(version: &str) -> bool {
 
 /// URLs without the passwords in them.
 fn shown(urls: &str) -> String {
+    let host = |rest: &str| rest.rsplit('@').next().unwrap_or(rest).to_owned();
     let bare = |url: &str| match url.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or(rest)),
-        None => url.to_owned(),
+        Some((scheme, rest)) => format!("{scheme}://{}", host(rest)),
+        None => host(url),
     };
     urls.split(',').map(|url| bare(url.trim())).collect::<Vec<_>>().join(",")
 }
@@ -289,6 +314,6 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
-        assert_eq!(shown("nats://u:p@a:4222, tls://b"), "nats://a:4222,tls://b");
+        assert_eq!(shown("nats://u:p@a:4222, tls://b,u:p@c"), "nats://a:4222,tls://b,c");
     }
 }

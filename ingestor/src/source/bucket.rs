@@ -75,7 +75,10 @@ impl BucketSource {
             return Ok(None);
         }
         let siblings = self.siblings(path).await?;
-        Ok(group::inputs(siblings).into_iter().find(|seen| seen.path == path))
+        let seen = group::inputs(siblings).into_iter().find(|seen| seen.path == path);
+        // A folder that some tool made as an empty object is listed under the name it has without its slash.
+        let is_empty = seen.as_ref().is_some_and(|seen| seen.bytes == 0);
+        if is_empty && self.head(path).await?.is_none() { Ok(None) } else { Ok(seen) }
     }
 
     /// Objects that share the stem of a path, itself among them.
@@ -84,20 +87,25 @@ impl BucketSource {
         let bare = self.key_of(stem);
         // One request finds `x.tif` and all of `x.…`; a raster without an extension is asked for by itself.
         let dotted = format!("{bare}.");
-        let (listed, alone) = futures::join!(self.page_all(&dotted), self.bucket.head(&bare));
-        let failed = |error: object_store::Error| SourceError::new(&self.url, error);
-        let mut objects = listed.map_err(failed)?;
-        if let Some(meta) = alone.map_err(failed)? {
-            objects.push(meta);
-        }
+        let (listed, alone) = futures::join!(self.page_all(&dotted), self.head(stem));
+        let mut objects = listed.map_err(|error| SourceError::new(&self.url, error))?;
+        objects.extend(alone?);
         let relative = |meta: ObjectMeta| Some((self.path_of(&self.url.bucket, meta.location.as_ref())?, meta));
         Ok(objects.into_iter().filter_map(relative).collect())
+    }
+
+    async fn head(&self, path: &str) -> Result<Option<ObjectMeta>, SourceError> {
+        match self.bucket.head(&self.key_of(path)).await {
+            // What S3 answers of a missing key to those who may not list everything.
+            Err(object_store::Error::PermissionDenied { .. }) => Ok(None),
+            other => other.map_err(|error| SourceError::new(&self.url, error)),
+        }
     }
 
     async fn page_all(&self, prefix: &str) -> object_store::Result<Vec<ObjectMeta>> {
         let (mut objects, mut from) = (Vec::new(), None);
         for _ in 0..SIBLING_PAGES_MAX {
-            let page = self.bucket.page(prefix, from).await?;
+            let page = self.bucket.page(prefix, true, from).await?;
             objects.extend(page.objects);
             from = page.next;
             if from.is_none() {
@@ -172,9 +180,10 @@ impl Listing {
     async fn read_page(&mut self) -> object_store::Result<()> {
         let source = &self.source;
         let prefix = if source.url.prefix.is_empty() { String::new() } else { format!("{}/", source.url.prefix) };
-        let page = source.bucket.page(&prefix, self.from.take()).await?;
-        for key in page.unreadable {
-            self.ready.push_back(Listed::Unreadable(format!("the key {key:?} in {}", source.url.bucket)));
+        let page = source.bucket.page(&prefix, false, self.from.take()).await?;
+        if let Some(key) = page.unreadable {
+            // No request can name it, so it was never an input, and nothing is gone because of it.
+            tracing::debug!(key, source = source.name, "a key that cannot be read is passed over");
         }
         for meta in page.objects {
             let Some(path) = source.path_of(&source.url.bucket, meta.location.as_ref()) else { continue };

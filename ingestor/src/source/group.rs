@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::ObjectMeta;
 
-use super::sidecar::{is_ignored, owner};
+use super::sidecar::{is_ignored, kin, owner};
 use super::{Place, Seen, SeenFile};
 
-/// Objects held while their group may go on. Only names without an extension can hold up many, and then their sidecars may be missed.
+/// Objects held while their group may go on. Only a name without an extension can hold up many, beside a large folder of the same name; its sidecars may then be missed.
 const WINDOW_MAX: usize = 20_000;
 
 /// An object by its path relative to the source.
@@ -39,10 +39,10 @@ impl Groups {
     }
 }
 
-/// A path up to the first dot of its name: what a raster and its sidecars share.
+/// What the paths of a raster and of all its sidecars begin with, followed by a dot.
 pub(crate) fn stem(path: &str) -> &str {
     let name = path.rfind('/').map_or(0, |slash| slash + 1);
-    path[name..].find('.').map_or(path, |dot| &path[..name + dot])
+    &path[..name + kin(&path[name..]).len()]
 }
 
 /// The inputs among objects, in order of path.

@@ -36,6 +36,19 @@ pub fn may_be_sidecar(name: &str) -> bool {
         || lower.rsplit_once('.').is_some_and(|(_, extension)| REPLACED.contains(&extension))
 }
 
+/// What the names of a raster and of all its sidecars begin with, followed by a dot: `x` for `x.tif`, `x.tfw` and `x.tif.msk.ovr`.
+pub fn kin(name: &str) -> &str {
+    let mut raster = name;
+    while let Some(ending) = APPENDED.iter().find(|ending| {
+        raster.len() > ending.len()
+            && raster.is_char_boundary(raster.len() - ending.len())
+            && raster.to_ascii_lowercase().ends_with(**ending)
+    }) {
+        raster = &raster[..raster.len() - ending.len()];
+    }
+    raster.rsplit_once('.').map_or(raster, |(stem, _)| stem)
+}
+
 /// The raster among `siblings` that a file belongs to. `Some(None)`: a sidecar without a raster. None: a raster of its own.
 pub fn owner<'s>(name: &str, siblings: &'s BTreeSet<String>) -> Option<Option<&'s str>> {
     let lower = name.to_ascii_lowercase();
@@ -123,6 +136,14 @@ mod tests {
         ] {
             assert_eq!(owner(name, &siblings), wanted, "{name}");
         }
+    }
+
+    #[test]
+    fn a_raster_and_its_sidecars_share_the_beginning() {
+        for name in ["a.b.tif", "a.b.tfw", "a.b.tif.aux.xml", "a.b.tif.msk.ovr", "a.b.TIF.OVR", "a.b.tif.kiln.toml"] {
+            assert_eq!(kin(name), "a.b", "{name}");
+        }
+        assert_eq!(["raw", "raw.hdr", ".ovr"].map(kin), ["raw", "raw", ""]);
     }
 
     #[test]

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer};
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::client::{HttpConnector as _, HttpRequestBody, ReqwestConnector};
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig,
+    BackoffConfig, ClientConfigKey, ClientOptions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _,
+    RetryConfig,
 };
 
 use super::StoreError;
@@ -25,6 +26,9 @@ const RETRIES_MAX: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where requests go when nothing says where: what self-hosted stores expect.
 const DEFAULT_REGION: &str = "us-east-1";
+/// A large object takes as long as it takes; but no piece of it may be waited for longer than this.
+const WHOLE: (ClientConfigKey, &str) = (ClientConfigKey::Timeout, "24 hours");
+const READ: (ClientConfigKey, &str) = (ClientConfigKey::ReadTimeout, "30 seconds");
 /// Objects in one answer of a listing.
 const PAGE_OBJECTS: usize = 1000;
 
@@ -104,8 +108,8 @@ impl fmt::Debug for Bucket {
 pub struct Page {
     /// Objects, in order of their keys' bytes.
     pub objects: Vec<ObjectMeta>,
-    /// Keys that cannot be read at all, such as `a//b`: passed over.
-    pub unreadable: Vec<String>,
+    /// A key that cannot be read at all, such as `a//b`: passed over.
+    pub unreadable: Option<String>,
     /// Where the next part starts; None at the end.
     pub next: Option<Cursor>,
 }
@@ -135,8 +139,12 @@ impl Bucket {
         // Plain http is for stores in one's own house; whoever names such an endpoint means it.
         Ok(match url.cloud {
             Cloud::S3 => {
-                let mut builder =
-                    AmazonS3Builder::from_env().with_bucket_name(name).with_retry(retry).with_allow_http(true);
+                let mut builder = AmazonS3Builder::from_env()
+                    .with_bucket_name(name)
+                    .with_retry(retry)
+                    .with_allow_http(true)
+                    .with_config(AmazonS3ConfigKey::Client(WHOLE.0), WHOLE.1)
+                    .with_config(AmazonS3ConfigKey::Client(READ.0), READ.1);
                 if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {
                     builder = builder.with_region(DEFAULT_REGION);
                 }
@@ -146,6 +154,9 @@ impl Bucket {
                 GoogleCloudStorageBuilder::from_env()
                     .with_bucket_name(name)
                     .with_retry(retry)
+                    .with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), "true")
+                    .with_config(GoogleConfigKey::Client(WHOLE.0), WHOLE.1)
+                    .with_config(GoogleConfigKey::Client(READ.0), READ.1)
                     .build()
                     .map_err(failed)?,
             ),
@@ -154,6 +165,8 @@ impl Bucket {
                     .with_container_name(name)
                     .with_retry(retry)
                     .with_allow_http(true)
+                    .with_config(AzureConfigKey::Client(WHOLE.0), WHOLE.1)
+                    .with_config(AzureConfigKey::Client(READ.0), READ.1)
                     .build()
                     .map_err(failed)?,
             ),
@@ -174,36 +187,34 @@ impl Bucket {
         }
     }
 
-    /// A part of the listing of all keys that begin with `prefix`. A key that cannot be read is passed over and named.
-    pub async fn page(&self, prefix: &str, from: Option<Cursor>) -> object_store::Result<Page> {
-        let mut page = Page::default();
-        let mut from = from;
+    /// A part of the listing of all keys that begin with `prefix`; with `in_folder`, not of those below folders of that. A key that cannot be read ends the part, and is
+    /// passed over with all that lies beside it in a folder without a name.
+    pub async fn page(&self, prefix: &str, in_folder: bool, from: Option<Cursor>) -> object_store::Result<Page> {
+        let (offset, page_token) = match from {
+            None => (None, None),
+            Some(Cursor::After(key)) => (Some(key), None),
+            Some(Cursor::Token(token)) => (None, Some(token)),
+        };
         let mut max_keys = PAGE_OBJECTS;
         loop {
-            let (offset, page_token) = match from.clone() {
-                None => (None, None),
-                Some(Cursor::After(key)) => (Some(key), None),
-                Some(Cursor::Token(token)) => (None, Some(token)),
-            };
             let options = PaginatedListOptions {
-                offset,
-                page_token,
+                offset: offset.clone(),
+                page_token: page_token.clone(),
+                delimiter: in_folder.then_some("/".into()),
                 max_keys: Some(max_keys),
                 ..PaginatedListOptions::default()
             };
             match self.pages.list_paginated(Some(prefix), options).await {
                 Ok(part) => {
-                    page.objects = part.result.objects;
-                    page.next = part.page_token.map(Cursor::Token);
-                    return Ok(page);
+                    let next = part.page_token.map(Cursor::Token);
+                    return Ok(Page { objects: part.result.objects, unreadable: None, next });
                 }
                 // One key that cannot be read spoils its whole part: ask for fewer, until it stands alone.
                 Err(error) => match unreadable(&error) {
                     Some(_) if max_keys > 1 => max_keys = (max_keys / 4).max(1),
                     Some(key) => {
-                        page.unreadable.push(key.clone());
-                        from = Some(Cursor::After(key));
-                        max_keys = PAGE_OBJECTS;
+                        let next = Some(Cursor::After(behind(&key)));
+                        return Ok(Page { objects: Vec::new(), unreadable: Some(key), next });
                     }
                     None => return Err(error),
                 },
@@ -213,14 +224,21 @@ impl Bucket {
 
     /// Writes an object to a new local file, only if it is still as `meta` says.
     pub async fn download(&self, meta: &ObjectMeta, file: &FilePath, moved: impl Fn()) -> Result<(), DownloadError> {
-        let options = GetOptions { if_match: meta.e_tag.clone(), ..GetOptions::default() };
-        transfer::download(self.objects.as_ref(), &meta.location, options, file, moved).await
+        // Azure lists tags without the quotes that a condition must have.
+        let quoted = |tag: &String| if tag.contains('"') { tag.clone() } else { format!("\"{tag}\"") };
+        let options = GetOptions { if_match: meta.e_tag.as_ref().map(quoted), ..GetOptions::default() };
+        let bytes = transfer::download(self.objects.as_ref(), &meta.location, options, file, moved).await?;
+        if bytes == meta.size {
+            return Ok(());
+        }
+        let told = format!("{} bytes came of {} that were listed", bytes, meta.size);
+        Err(DownloadError::File(std::io::Error::other(told)))
     }
 }
 
 /// Makes a bucket. False if it is there already.
 pub async fn create(url: &BucketUrl) -> Result<bool, StoreError> {
-    let (status, answer) = ask_s3(url, "", Bytes::new()).await?;
+    let (status, answer) = ask_s3(http::Method::PUT, url, "", Bytes::new()).await?;
     match status.as_u16() {
         200..300 => Ok(true),
         409 if ["BucketAlreadyOwnedByYou", "BucketAlreadyExists"].iter().any(|code| answer.contains(code)) => Ok(false),
@@ -228,14 +246,23 @@ pub async fn create(url: &BucketUrl) -> Result<bool, StoreError> {
     }
 }
 
-/// Has a bucket announce what is created and removed in it to a target that the store knows by this name.
+/// Has a bucket announce what is created and removed in it to a target that the store knows by this name. What it announces to others is left alone.
 pub async fn announce_to(url: &BucketUrl, target: &str) -> Result<(), StoreError> {
+    let (status, now) = ask_s3(http::Method::GET, url, "?notification=", Bytes::new()).await?;
+    if status.is_success() && now.contains(target) {
+        return Ok(());
+    }
+    if status.is_success() && now.contains("<Event>") {
+        let reason =
+            format!("it announces its changes to others; add {target} beside them with the tools of the store");
+        return Err(StoreError::Unusable { store: url.to_string(), reason });
+    }
     let target = target.replace('&', "&amp;").replace('<', "&lt;");
     let body = format!(
         "<NotificationConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><QueueConfiguration><Id>kiln</Id><Queue>{target}</Queue>\
          <Event>s3:ObjectCreated:*</Event><Event>s3:ObjectRemoved:*</Event></QueueConfiguration></NotificationConfiguration>"
     );
-    let (status, answer) = ask_s3(url, "?notification=", body.into()).await?;
+    let (status, answer) = ask_s3(http::Method::PUT, url, "?notification=", body.into()).await?;
     if status.is_success() {
         Ok(())
     } else {
@@ -243,8 +270,13 @@ pub async fn announce_to(url: &BucketUrl, target: &str) -> Result<(), StoreError
     }
 }
 
-/// What the S3 API has beside objects: a PUT on the bucket itself. Only for stores whose endpoint is named; the clouds have tools of their own.
-async fn ask_s3(url: &BucketUrl, query: &str, body: Bytes) -> Result<(http::StatusCode, String), StoreError> {
+/// What the S3 API has beside objects: requests about the bucket itself. Only for stores whose endpoint is named; the clouds have tools of their own.
+async fn ask_s3(
+    method: http::Method,
+    url: &BucketUrl,
+    query: &str,
+    body: Bytes,
+) -> Result<(http::StatusCode, String), StoreError> {
     use_ring();
     let unusable = |reason: String| StoreError::Unusable { store: url.to_string(), reason };
     let builder = AmazonS3Builder::from_env().with_bucket_name(&url.bucket).with_allow_http(true);
@@ -257,7 +289,8 @@ async fn ask_s3(url: &BucketUrl, query: &str, body: Bytes) -> Result<(http::Stat
     let s3 = builder.with_region(&region).build().map_err(|e| failed(&e))?;
     let credential = s3.credentials().get_credential().await.map_err(|e| failed(&e))?;
     let target = format!("{}/{}{query}", endpoint.trim_end_matches('/'), url.bucket);
-    let mut request = http::Request::put(target).body(HttpRequestBody::from(body)).map_err(|e| failed(&e))?;
+    let request = http::Request::builder().method(method).uri(target);
+    let mut request = request.body(HttpRequestBody::from(body)).map_err(|e| failed(&e))?;
     AwsAuthorizer::new(&credential, "s3", &region).try_authorize(&mut request, None).map_err(|e| failed(&e))?;
     let options = ClientOptions::new().with_allow_http(true).with_timeout(RETRY_TIMEOUT);
     let client = ReqwestConnector::default().connect(&options).map_err(|e| failed(&e))?;
@@ -276,6 +309,14 @@ fn exact(key: &str) -> Result<Path, object_store::path::Error> {
     let path = Path::parse(key)?;
     // What begins or ends with a slash would lose it.
     if path.as_ref() == key { Ok(path) } else { Err(object_store::path::Error::EmptySegment { path: key.to_owned() }) }
+}
+
+/// What a listing goes on after, to pass over a key: all of `a//…` at once.
+fn behind(key: &str) -> String {
+    match key.find("//") {
+        Some(at) => format!("{}\u{10ffff}", &key[..at + 2]),
+        None => key.to_owned(),
+    }
 }
 
 /// The key that made a listing fail.
@@ -317,6 +358,12 @@ mod tests {
         for bad in ["s3://", "s3:///x", "s3://a b/", "s3://b/../x"] {
             assert!(BucketUrl::parse(bad).unwrap_err().to_string().contains("s3://bucket"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_listing_goes_on_behind_what_cannot_be_read() {
+        assert_eq!(behind("a//b/c"), "a//\u{10ffff}");
+        assert_eq!(behind("a/\u{1}b"), "a/\u{1}b");
     }
 
     #[test]

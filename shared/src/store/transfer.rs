@@ -7,6 +7,7 @@ use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, PutPayload};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
 
 use super::{Store, StoreError};
 
@@ -14,8 +15,9 @@ use super::{Store, StoreError};
 const PART_BYTES: u64 = 16 << 20;
 /// S3 takes at most 10,000 parts of one object.
 const PARTS_MAX: u64 = 9_000;
-/// Parts on their way at once.
+/// Parts of one object on their way at once, and of all that this process uploads: what memory they take is bounded.
 const PARTS_AT_ONCE: usize = 4;
+static PARTS: Semaphore = Semaphore::const_new(8);
 
 impl Store {
     /// Brings a finished local file into the store under a name nobody else can use, durable when this returns. May move the file. `moved` is told of every
@@ -31,7 +33,9 @@ impl Store {
         let io = |error| self.io_failed("upload", path, error);
         let mut open = tokio::fs::File::open(file).await.map_err(io)?;
         let bytes = open.metadata().await.map_err(io)?.len();
+        let permit = || async { PARTS.acquire().await.map_err(|e| io(std::io::Error::other(e))) };
         if bytes <= PART_BYTES {
+            let _permit = permit().await?;
             let content = tokio::fs::read(file).await.map_err(io)?;
             return match self.put_new(path, content.into()).await {
                 // The answer to a first try may have been lost: nobody else uses this name.
@@ -45,17 +49,30 @@ impl Store {
         let sent = async {
             let mut parts = futures::stream::FuturesUnordered::new();
             loop {
-                let part = read_part(&mut open, part_bytes).await.map_err(io)?;
-                if part.is_empty() {
-                    break;
-                }
                 if parts.len() >= PARTS_AT_ONCE
                     && let Some(done) = parts.next().await
                 {
                     done?;
                     moved();
                 }
-                parts.push(upload.put_part(PutPayload::from_bytes(part)).map_err(failed));
+                // Whoever has parts under way lets them arrive before it waits for room for more.
+                let permit = match PARTS.try_acquire() {
+                    Ok(permit) => permit,
+                    Err(_) => match parts.next().await {
+                        Some(done) => {
+                            done?;
+                            moved();
+                            continue;
+                        }
+                        None => permit().await?,
+                    },
+                };
+                let part = read_part(&mut open, part_bytes).await.map_err(io)?;
+                if part.is_empty() {
+                    break;
+                }
+                let put = upload.put_part(PutPayload::from_bytes(part)).map_err(failed);
+                parts.push(put.inspect_ok(move |()| drop(permit)));
             }
             while let Some(done) = parts.next().await {
                 done?;
@@ -79,7 +96,7 @@ impl Store {
     /// Writes an object to a local file, which must not exist.
     pub async fn download(&self, path: &Path, file: &FilePath) -> Result<(), StoreError> {
         match download(self.inner.as_ref(), path, GetOptions::default(), file, || ()).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(DownloadError::Store(error)) => Err(self.failed("read", path, error)),
             Err(DownloadError::File(error)) => Err(self.io_failed("keep", path, error)),
         }
@@ -97,21 +114,24 @@ pub enum DownloadError {
     File(#[from] std::io::Error),
 }
 
-/// Writes an object to a new local file, piece by piece; `moved` is told of every piece.
+/// Writes an object to a new local file, piece by piece; `moved` is told of every piece. Returns how many bytes came.
 pub(super) async fn download(
     objects: &dyn ObjectStore,
     path: &Path,
     options: GetOptions,
     file: &FilePath,
     moved: impl Fn(),
-) -> Result<(), DownloadError> {
+) -> Result<u64, DownloadError> {
     let mut pieces = objects.get_opts(path, options).await?.into_stream();
     let mut open = tokio::fs::File::create_new(file).await?;
+    let mut bytes = 0;
     while let Some(piece) = pieces.try_next().await? {
         open.write_all(&piece).await?;
+        bytes += piece.len() as u64;
         moved();
     }
-    Ok(open.flush().await?)
+    open.flush().await?;
+    Ok(bytes)
 }
 
 async fn read_part(file: &mut tokio::fs::File, bytes: u64) -> std::io::Result<Bytes> {
