@@ -33,6 +33,8 @@ use trouble::Trouble;
 
 /// Crashes of the converter that reject an input.
 const CRASHES_MAX: u32 = 2;
+/// Inputs remembered that are no rasters at all.
+const SKIPPED_MAX: usize = 100_000;
 /// Looks at an input that keeps changing, before it is put back into the queue.
 const LOOKS_MAX: u32 = 3;
 
@@ -187,10 +189,12 @@ impl Pipeline {
             Made::Retry(attempts) => return Ok(End::Retry(attempts)),
             Made::Skip(reason) => {
                 tracing::info!(input = key.path, reason, "skipped");
-                self.skipped
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(key.clone(), work.seen.version.clone());
+                let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+                if skipped.len() >= SKIPPED_MAX {
+                    // They are only looked at once more.
+                    skipped.clear();
+                }
+                skipped.insert(key.clone(), work.seen.version.clone());
                 return Ok(End::Settled);
             }
         };

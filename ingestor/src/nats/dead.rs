@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::{Nats, NatsError, REQUEST_TIMEOUT};
+use super::{Nats, NatsError};
 
 /// The header that says why.
 const REASON: &str = "Kiln-Reason";
@@ -18,10 +18,7 @@ impl Nats {
         let line: String = reason.chars().filter(|c| !c.is_control()).collect();
         headers.insert(REASON, cut(&line, REASON_BYTES_MAX));
         let subject = self.subject(&format!("dead.{what}"));
-        let publish = self.context.publish_with_headers(subject, headers, payload);
-        // While NATS is away, this would wait for it.
-        let sent = tokio::time::timeout(REQUEST_TIMEOUT, publish).await.map_err(NatsError::failed)?;
-        sent.map_err(NatsError::failed)?.await.map_err(NatsError::failed)?;
+        self.store(subject, headers, payload).await.map_err(NatsError::failed)?;
         tracing::warn!(what, reason, stream = self.stream_name("DEAD"), "kept as a dead letter");
         Ok(())
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::{AckKind, Message};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{JobQueue, Nats, NatsError, REQUEST_TIMEOUT};
+use super::{JobQueue, Nats, NatsError};
 use crate::event::{self, Announcement};
 use crate::queue::Lane;
 use crate::source::bucket::BucketSource;
@@ -26,11 +27,8 @@ const CONSUMER: &str = "planner";
 impl Nats {
     /// Puts a raw notification into the stream, as a store that knows NATS does.
     pub async fn put_event(&self, origin: &str, payload: Bytes) -> Result<(), NatsError> {
-        let publish = self.context.publish(self.subject(&format!("events.{origin}")), payload);
-        // While NATS is away, this would wait for it.
-        let sent = tokio::time::timeout(REQUEST_TIMEOUT, publish).await.map_err(NatsError::failed)?;
-        sent.map_err(NatsError::failed)?.await.map_err(NatsError::failed)?;
-        Ok(())
+        let subject = self.subject(&format!("events.{origin}"));
+        self.store(subject, HeaderMap::new(), payload).await.map_err(NatsError::failed)
     }
 }
 

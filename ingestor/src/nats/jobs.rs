@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Nats, NatsError, REQUEST_TIMEOUT};
+use super::{Nats, NatsError};
 use crate::queue::Lane;
 
 /// How long one pull waits for a job.
@@ -89,11 +89,8 @@ impl JobQueue {
         }
         let wire = Wire { source: source.to_owned(), path: path.to_owned() };
         let payload = serde_json::to_vec(&wire).map_err(NatsError::failed)?;
-        let publish = nats.context.publish_with_headers(subject, headers, payload.into());
-        // While NATS is away, this would wait for it.
-        let sent = tokio::time::timeout(REQUEST_TIMEOUT, publish).await.map_err(NatsError::failed)?;
-        match sent.map_err(NatsError::failed)?.await {
-            Ok(_) => Ok(()),
+        match nats.store(subject, headers, payload.into()).await {
+            Ok(()) => Ok(()),
             Err(error) if is_enough(&error) => Ok(()),
             Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
                 // Somebody wiped the server: the queue is made again, and this job is put into it.

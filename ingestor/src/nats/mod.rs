@@ -10,10 +10,13 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap};
+use bytes::Bytes;
 
 pub use events::plan;
 pub use jobs::{Delivery, JobQueue};
@@ -165,6 +168,13 @@ impl Nats {
     /// Bytes of the largest message the server takes.
     pub fn payload_bytes_max(&self) -> usize {
         self.client.server_info().max_payload
+    }
+
+    /// Puts a message into the stream that has its subject; it is stored when this returns. While NATS is away this would wait for it, so it has a bound.
+    async fn store(&self, subject: String, headers: HeaderMap, payload: Bytes) -> Result<(), PublishError> {
+        let publish = self.context.publish_with_headers(subject, headers, payload);
+        let late = |_| PublishError::new(PublishErrorKind::TimedOut);
+        tokio::time::timeout(REQUEST_TIMEOUT, publish).await.map_err(late)??.await.map(drop)
     }
 
     fn subject(&self, tail: &str) -> String {
