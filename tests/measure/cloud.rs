@@ -1,6 +1,7 @@
 //! Many machines on one: what more ingestors bring, what the queue costs, how soon every server knows, how soon Lambda answers.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, iter};
@@ -157,10 +158,21 @@ pub(crate) fn lambda(count: usize, storage: Option<&Path>) {
     scene.drop_raster("b.tif", &flat(400.0));
     publish(&scene);
     copy(&scene, &s3);
-    let mut most = 0;
-    function.wait_for("serves the newer snapshot", LIMIT, || {
-        most = most.max(used(storage));
-        (api.get("/metadata/b/1", &[]).status == 200).then_some(())
+    let (stop, mut most) = (AtomicBool::new(false), 0);
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most = 0;
+            while !stop.load(Ordering::Relaxed) {
+                most = most.max(used(storage));
+                thread::sleep(ASK_EVERY);
+            }
+            most
+        });
+        function.wait_for("serves the newer snapshot", LIMIT, || {
+            (api.get("/metadata/b/1", &[]).status == 200).then_some(())
+        });
+        stop.store(true, Ordering::Relaxed);
+        most = watch.join().unwrap();
     });
     println!("a reload of it used at most {:.0} MB of disk, open files that are deleted among them", most as f64 / 1e6);
 }
