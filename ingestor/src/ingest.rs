@@ -24,7 +24,7 @@ use crate::dispatch::{Dispatch, Listing, SharedWork, raise};
 use crate::hook::{self, Sink};
 use crate::lock::{IngestLock, LockError, author};
 use crate::nats::{self, JobQueue, Nats, NatsError, NatsSettings};
-use crate::pipeline::{Pipeline, SourceSetup, Staging};
+use crate::pipeline::{Pipeline, SourceSetup};
 use crate::probed;
 use crate::progress::Progress;
 use crate::publisher::{self, Publisher};
@@ -35,6 +35,7 @@ use crate::scratch::Scratch;
 use crate::settings::{Settings, key_list};
 use crate::source::Source;
 use crate::source::watch::Hint;
+use crate::staging::Staging;
 use crate::worker::{Pool, PoolConfig};
 
 /// Jobs at work at once, for each thread of the budget: while some convert, others are staged or wait for their commit.

@@ -26,4 +26,5 @@ pub mod scratch;
 pub mod settings;
 pub mod source;
 pub mod stage;
+pub mod staging;
 pub mod worker;

@@ -16,18 +16,18 @@ use shared::collection::{Collection, OnConflict};
 use shared::commit::{Change, InputRef};
 use shared::dataset::Dataset;
 use shared::raster_settings::RasterRules;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::board::{Board, Entry, Stage};
 use crate::committer::{AtWork, Committer};
 use crate::convert::{self, ConvertAnswer, ConvertJob, ConvertedCog};
 use crate::naming::KeyTemplate;
-use crate::queue::{Attempts, InputKey, Lane, Turn};
+use crate::queue::{Attempts, InputKey, Turn};
 use crate::replica::Replica;
 use crate::scratch::{Scratch, ScratchFolder};
 use crate::source::{Seen, Source, stage};
 use crate::stage::content_hash;
+use crate::staging::Staging;
 use crate::worker::{Outcome, Pool};
 use trouble::Trouble;
 
@@ -76,26 +76,6 @@ pub struct Pipeline {
     pub board: Arc<Board>,
     /// Numbers the jobs given to children.
     pub job_ids: AtomicU64,
-}
-
-/// Downloads at once, each until it is converted: in either lane, so that no backfill keeps a live drop waiting.
-#[derive(Debug)]
-pub struct Staging {
-    live: Arc<Semaphore>,
-    bulk: Arc<Semaphore>,
-}
-
-impl Staging {
-    /// Room for so many in each lane.
-    pub fn new(count: usize) -> Self {
-        let lane = || Arc::new(Semaphore::new(count.max(1)));
-        Self { live: lane(), bulk: lane() }
-    }
-
-    async fn enter(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
-        let lane = if lane == Lane::Live { &self.live } else { &self.bulk };
-        Arc::clone(lane).acquire_owned().await.ok()
-    }
 }
 
 /// How a job ended.

@@ -114,6 +114,8 @@ fn false_repeated_and_unknown_notifications_do_no_harm() {
         event("late.tif", "s3:ObjectRemoved:Delete"),
         event("late.tif", put),
         json!({ "Records": [event("other.tif", put)["Records"][0], event("one.tif", put)["Records"][0], event("two.tif", put)["Records"][0]] }),
+        // As of one upload in parts, beside its Put.
+        event("two.tif", "s3:ObjectCreated:CompleteMultipartUpload"),
         json!({ "hello": "world" }),
     ] {
         nats.publish("kiln.events", notification.to_string().as_bytes());
