@@ -4,6 +4,7 @@
 
 pub mod bbox;
 pub mod catalog;
+pub mod causes;
 pub mod clock;
 pub mod collection;
 pub mod commit;

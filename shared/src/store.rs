@@ -16,6 +16,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 
+use crate::causes::causes;
 use bucket::{Bucket, BucketUrl};
 pub use probe::{Probe, ProbeLine};
 
@@ -60,14 +61,8 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the disk under a local store is full.
     pub fn is_disk_full(&self) -> bool {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            if let Some(io) = error.downcast_ref::<std::io::Error>() {
-                return io.kind() == std::io::ErrorKind::StorageFull;
-            }
-            cause = error.source();
-        }
-        false
+        let io = causes(self).find_map(|error| error.downcast_ref::<std::io::Error>());
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
     }
 }
 

@@ -11,6 +11,7 @@ use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
+use shared::causes::causes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -217,12 +218,5 @@ impl Delivery {
 
 /// Whether a refusal says that there is such a job already.
 fn is_enough(error: &PublishError) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(source) = cause {
-        if source.to_string().contains("maximum messages per subject exceeded") {
-            return true;
-        }
-        cause = source.source();
-    }
-    false
+    causes(error).any(|cause| cause.to_string().contains("maximum messages per subject exceeded"))
 }

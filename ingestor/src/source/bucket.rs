@@ -179,8 +179,7 @@ impl Listing {
 
     async fn read_page(&mut self) -> object_store::Result<()> {
         let source = &self.source;
-        let prefix = if source.url.prefix.is_empty() { String::new() } else { format!("{}/", source.url.prefix) };
-        let page = source.bucket.page(&prefix, false, self.from.take()).await?;
+        let page = source.bucket.page(&source.key_of(""), false, self.from.take()).await?;
         if let Some(key) = page.unreadable {
             // No request can name it, so it was never an input, and nothing is gone because of it.
             tracing::debug!(key, source = source.name, "a key that cannot be read is passed over");

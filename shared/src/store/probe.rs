@@ -10,6 +10,7 @@ use object_store::{PutMode, PutOptions, PutPayload};
 use rustix::io::Errno;
 
 use super::{Created, Store, StoreError};
+use crate::causes::causes;
 
 /// Rounds of creations of one name, and how many try at once in each.
 const ROUNDS: usize = 10;
@@ -165,16 +166,12 @@ impl Store {
 
 /// Why a first creation failed, with what to do where that can be known.
 fn cannot_write(error: &object_store::Error) -> String {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(source) = cause {
-        if let Some(io) = source.downcast_ref::<std::io::Error>()
-            && NO_HARD_LINKS.iter().any(|errno| io.raw_os_error() == Some(errno.raw_os_error()))
-        {
-            return format!(
-                "its file system has no hard links ({io}), by which names are created once and for all; use a folder on another file system, such as ext4 or xfs, or a bucket"
-            );
-        }
-        cause = source.source();
+    let says_no_links =
+        |io: &&std::io::Error| NO_HARD_LINKS.iter().any(|errno| io.raw_os_error() == Some(errno.raw_os_error()));
+    match causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>()).find(says_no_links) {
+        Some(io) => format!(
+            "its file system has no hard links ({io}), by which names are created once and for all; use a folder on another file system, such as ext4 or xfs, or a bucket"
+        ),
+        None => format!("it cannot be written: {error}"),
     }
-    format!("it cannot be written: {error}")
 }

@@ -38,8 +38,7 @@ impl Store {
             let _permit = permit().await?;
             let content = tokio::fs::read(file).await.map_err(io)?;
             return match self.put_new(path, content.into()).await {
-                // The answer to a first try may have been lost: nobody else uses this name.
-                Err(_) if self.head(path).await.is_ok_and(|meta| meta.size == bytes) => Ok(()),
+                Err(_) if self.has_arrived(path, bytes).await => Ok(()),
                 other => other,
             };
         }
@@ -88,9 +87,14 @@ impl Store {
         }
         match upload.complete().await {
             Ok(_) => Ok(()),
-            Err(_) if self.head(path).await.is_ok_and(|meta| meta.size == bytes) => Ok(()),
+            Err(_) if self.has_arrived(path, bytes).await => Ok(()),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Whether an upload that failed is there all the same: its answer may have been lost, and nobody else uses its name.
+    async fn has_arrived(&self, path: &Path, bytes: u64) -> bool {
+        self.head(path).await.is_ok_and(|meta| meta.size == bytes)
     }
 
     /// Writes an object to a local file, which must not exist.
