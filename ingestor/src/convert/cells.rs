@@ -185,6 +185,12 @@ impl Span {
         Some(self)
     }
 
+    /// The pixels from `first` on.
+    pub(super) fn part(&self, first: usize, length: usize) -> Self {
+        let (x, y) = self.at(first);
+        Self { column: self.column + first, length, x, y, ..*self }
+    }
+
     /// Where pixel `i` lies.
     pub(super) fn at(&self, i: usize) -> (f64, f64) {
         (self.x + i as f64 * self.dx, self.y + i as f64 * self.dy)

@@ -3,14 +3,22 @@
 //! A pixel of the map is valid if the raster's pixel under its center is valid, as GDAL's warper has it; bilinear and cubic weights then go to
 //! the valid neighbours and are normalized. Where the map is coarser than the raster, kernels widen by the same factor.
 
+use pulp::{Arch, NullaryFnOnce};
+
 use super::cells::Span;
 use super::sample::{Judge, Real, Sample};
-use super::source::View;
+use super::source::{Area, View};
 
 /// Map pixels up to this many times the raster's need no wider kernel; GDAL's limit.
 const SCALE_PLAIN: f64 = 1.0 / 0.95;
 /// How many times kernels may widen; coarser, they skip pixels rather than read a thousand for one.
 const SCALE_MAX: f64 = 16.0;
+
+/// Pixels of a span that are made together.
+const PIECE: usize = 64;
+/// Pixels around a piece, along an axis, and of a row of the plane, up to which places are counted in 32 bits.
+const REACH_MAX: usize = 2 * PIECE;
+const WIDTH_MAX: usize = 1 << 23;
 
 /// What is weighed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +66,29 @@ pub(super) struct Plane<'v, T> {
     height: usize,
 }
 
+/// A call of `Plane::resample`, compiled for several kinds of machines: closures would not be.
+struct Resampling<'r, 'v, T, F> {
+    plane: &'r Plane<'v, T>,
+    kernel: Kernel,
+    spans: &'r [Span],
+    at: F,
+    out: &'r mut [T],
+    valid: &'r mut [u8],
+}
+
+impl<T: Sample, F: Fn(&Span) -> usize> NullaryFnOnce for Resampling<'_, '_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for span in self.spans {
+            let start = (self.at)(span);
+            let pixels = start..start + span.length;
+            self.plane.resample_span(self.kernel, span, &mut self.out[pixels.clone()], &mut self.valid[pixels]);
+        }
+    }
+}
+
 impl<'v, T: Sample> Plane<'v, T> {
     /// Band `index` of a view.
     pub(super) fn new(view: &View<'v, T>, index: usize, judge: Judge<T>, all_valid: bool) -> Self {
@@ -73,23 +104,31 @@ impl<'v, T: Sample> Plane<'v, T> {
         }
     }
 
-    /// Samples along a span into `out`; `valid` gets 255 where valid and stays as it is elsewhere. Both begin at the span's first pixel. No
-    /// valid pixel gets the nodata value.
-    pub(super) fn resample(&self, kernel: Kernel, span: &Span, out: &mut [T], valid: &mut [u8]) {
+    /// Samples along spans: those of each begin at the place in `out` and `valid` that `at` says. `valid` gets 255 where valid, all else stays as it
+    /// is. No valid pixel gets the nodata value.
+    pub(super) fn resample(
+        &self,
+        kernel: Kernel,
+        spans: &[Span],
+        at: impl Fn(&Span) -> usize,
+        out: &mut [T],
+        valid: &mut [u8],
+    ) {
+        Arch::new().dispatch(Resampling { plane: self, kernel, spans, at, out, valid });
+    }
+
+    #[inline(always)]
+    fn resample_span(&self, kernel: Kernel, span: &Span, out: &mut [T], valid: &mut [u8]) {
         let wide = span.scale.iter().any(|scale| *scale > SCALE_PLAIN);
         match kernel {
-            Kernel::Nearest => self.nearest(span, out, valid),
+            Kernel::Nearest => return self.nearest(span, out, valid),
             Kernel::Bilinear if !wide => self.bilinear(span, out, valid),
-            _ => self.weighted(kernel, span, out, valid),
-        }
-        if kernel == Kernel::Nearest {
-            return;
+            Kernel::Bilinear | Kernel::Cubic => self.weighted(kernel, span, out, valid),
         }
         if let Some(nodata) = self.judge.nodata() {
+            let other = nodata.neighbor(true);
             for (sample, valid) in out.iter_mut().zip(valid) {
-                if *sample == nodata && *valid != 0 {
-                    *sample = nodata.neighbor(true);
-                }
+                *sample = if *sample == nodata && *valid != 0 { other } else { *sample };
             }
         }
     }
@@ -104,12 +143,27 @@ impl<'v, T: Sample> Plane<'v, T> {
         }
     }
 
+    /// In pieces: most have only valid neighbours or none, and need not ask for each pixel.
+    #[inline(always)]
     fn bilinear(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
-        if self.all_valid && T::INTEGER && self.holds(span) {
-            self.bilinear_plain(span, out);
-            valid.fill(255);
-            return;
+        for (n, (out, valid)) in out.chunks_mut(PIECE).zip(valid.chunks_mut(PIECE)).enumerate() {
+            let piece = span.part(n * PIECE, out.len());
+            let Some(around) = self.around(&piece) else {
+                self.bilinear_checked(&piece, out, valid);
+                continue;
+            };
+            let count = self.valid_within(around);
+            if count == around.width * around.height {
+                self.bilinear_whole(&piece, around, out);
+                valid.fill(255);
+            } else if count > 0 {
+                self.bilinear_checked(&piece, out, valid);
+            }
         }
+    }
+
+    #[inline(never)]
+    fn bilinear_checked(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
         for (i, (out, valid)) in out.iter_mut().zip(valid).enumerate() {
             let (x, y) = span.at(i);
             let (u, v) = (x - 0.5 - self.x0 as f64, y - 0.5 - self.y0 as f64);
@@ -119,62 +173,81 @@ impl<'v, T: Sample> Plane<'v, T> {
             }
             let (column, row) = (u as usize, v as usize);
             let at = row * self.width + column;
-            let (top, bottom) = (&self.samples[at..at + 2], &self.samples[at + self.width..at + self.width + 2]);
-            if !self.all_valid {
-                let plain = [top[0], top[1], bottom[0], bottom[1]].iter().all(|sample| self.judge.accepts(*sample));
-                let masked = self
-                    .mask
-                    .is_some_and(|m| [at, at + 1, at + self.width, at + self.width + 1].iter().any(|i| m[*i] == 0));
-                if !plain || masked {
-                    self.weigh_one(Kernel::Bilinear, (x, y), [1.0, 1.0], out, valid);
-                    continue;
-                }
+            let four = [at, at + 1, at + self.width, at + self.width + 1];
+            if !four.iter().all(|at| self.is_valid(*at)) {
+                self.weigh_one(Kernel::Bilinear, (x, y), [1.0, 1.0], out, valid);
+                continue;
             }
             let (fx, fy) = (T::Real::of(u - column as f64), T::Real::of(v - row as f64));
-            let upper = top[0].real() + (top[1].real() - top[0].real()) * fx;
-            let lower = bottom[0].real() + (bottom[1].real() - bottom[0].real()) * fx;
-            *out = T::round(upper + (lower - upper) * fy);
+            *out = lerp(four.map(|at| self.samples[at]), fx, fy);
             *valid = 255;
-            if !T::INTEGER && !out.is_finite() {
-                // The difference of huge values.
-                *out = self.samples
-                    [(y.floor() as isize - self.y0) as usize * self.width + (x.floor() as isize - self.x0) as usize];
+        }
+    }
+
+    /// The pixels around a piece of a span, if they all are there.
+    #[inline(always)]
+    fn around(&self, piece: &Span) -> Option<Area> {
+        let ends = [piece.at(0), piece.at(piece.length - 1)];
+        let reach = |ends: [f64; 2], first: isize, size: usize| {
+            let [low, high] = [ends[0].min(ends[1]), ends[0].max(ends[1])].map(|at| at - 0.5 - first as f64);
+            (low >= 0.0 && high < (size - 1) as f64).then(|| (low as usize, high as usize + 2 - low as usize))
+        };
+        let (x, width) = reach(ends.map(|end| end.0), self.x0, self.width)?;
+        let (y, height) = reach(ends.map(|end| end.1), self.y0, self.height)?;
+        (self.width <= WIDTH_MAX && width.max(height) <= REACH_MAX).then_some(Area { x, y, width, height })
+    }
+
+    /// How many pixels of an area of the plane are valid. Counted by whole rows, since that compiles to vector instructions.
+    #[inline(always)]
+    fn valid_within(&self, area: Area) -> usize {
+        if self.all_valid {
+            return area.width * area.height;
+        }
+        let rows = (area.y..area.y + area.height).map(|row| row * self.width + area.x).map(|at| at..at + area.width);
+        rows.map(|row| {
+            let samples = self.samples[row.clone()].iter().map(|sample| self.judge.accepts(*sample));
+            // A row around a piece is short: its count fits 16 bits.
+            let count: u16 = match self.mask.map(|mask| &mask[row]) {
+                None => samples.map(u16::from).sum(),
+                Some(mask) => samples.zip(mask).map(|(valid, mask)| u16::from(valid & (*mask != 0))).sum(),
+            };
+            usize::from(count)
+        })
+        .sum()
+    }
+
+    /// The common case without any question asked per pixel, in three loops of which two are vector instructions: most of the time of a
+    /// conversion goes here. Places are counted from the first pixel around, where f32 is right to 10⁻⁵ pixels.
+    #[inline(always)]
+    fn bilinear_whole(&self, piece: &Span, around: Area, out: &mut [T]) {
+        let n = out.len().min(PIECE);
+        let window = &self.samples[around.y * self.width + around.x..];
+        let start = |at: f64, plane: isize, around: usize| (at - 0.5 - plane as f64 - around as f64) as f32;
+        let (u, v) = (start(piece.x, self.x0, around.x), start(piece.y, self.y0, around.y));
+        let (du, dv) = (piece.dx as f32, piece.dy as f32);
+        let (last_column, last_row) = ((around.width - 2) as i32, (around.height - 2) as i32);
+        let stride = self.width as i32;
+        let (mut at, mut fx, mut fy) = ([0i32; PIECE], [0f32; PIECE], [0f32; PIECE]);
+        for i in 0..PIECE {
+            let (x, y) = (u + i as f32 * du, v + i as f32 * dv);
+            let (column, row) = (whole(x).clamp(0, last_column), whole(y).clamp(0, last_row));
+            at[i] = row * stride + column;
+            (fx[i], fy[i]) = (x - column as f32, y - row as f32);
+        }
+        let mut near = [[T::zeroed(); PIECE]; 4];
+        for (i, at) in at.iter().take(n).enumerate() {
+            let at = *at as usize;
+            let (top, bottom) = (window.get(at..at + 2), window.get(at + self.width..at + self.width + 2));
+            if let (Some([a, b]), Some([c, d])) = (top, bottom) {
+                (near[0][i], near[1][i], near[2][i], near[3][i]) = (*a, *b, *c, *d);
             }
         }
-    }
-
-    /// Whether all four neighbors of every pixel of a span are there.
-    fn holds(&self, span: &Span) -> bool {
-        let (u0, v0) = self.start(span);
-        // The very expressions of `bilinear_plain`: others round otherwise, and a pixel at the edge would be found missing there.
-        [0.0, (span.length - 1) as f64].into_iter().all(|i| {
-            let (u, v) = (u0 + i * span.dx, v0 + i * span.dy);
-            u >= 0.0 && v >= 0.0 && u < (self.width - 1) as f64 && v < (self.height - 1) as f64
-        })
-    }
-
-    /// Where a span's first pixel lies among the centers of the plane's.
-    fn start(&self, span: &Span) -> (f64, f64) {
-        (span.x - 0.5 - self.x0 as f64, span.y - 0.5 - self.y0 as f64)
-    }
-
-    /// The common case without any question asked per pixel: most of the time of a conversion goes here.
-    fn bilinear_plain(&self, span: &Span, out: &mut [T]) {
-        let (u0, v0) = self.start(span);
-        for (i, out) in out.iter_mut().enumerate() {
-            let i = i as i32;
-            let (u, v) = (u0 + f64::from(i) * span.dx, v0 + f64::from(i) * span.dy);
-            // GDAL counts pixels in 31 bits; converting to those is cheaper than to 64.
-            let (column, row) = (u as i32, v as i32);
-            let at = row as usize * self.width + column as usize;
-            let top = self.samples.get(at..at + 2);
-            let bottom = self.samples.get(at + self.width..at + self.width + 2);
-            let (Some([a, b]), Some([c, d])) = (top, bottom) else { continue };
-            let (fx, fy) = (T::Real::of(u - f64::from(column)), T::Real::of(v - f64::from(row)));
-            let upper = a.real() + (b.real() - a.real()) * fx;
-            let lower = c.real() + (d.real() - c.real()) * fx;
-            *out = T::round(upper + (lower - upper) * fy);
+        let mut made = [T::zeroed(); PIECE];
+        for i in 0..PIECE {
+            let (fx, fy) = (T::Real::of_f32(fx[i]), T::Real::of_f32(fy[i]));
+            made[i] = lerp([near[0][i], near[1][i], near[2][i], near[3][i]], fx, fy);
         }
+        out.copy_from_slice(&made[..n]);
     }
 
     fn weighted(&self, kernel: Kernel, span: &Span, out: &mut [T], valid: &mut [u8]) {
@@ -228,6 +301,24 @@ impl<'v, T: Sample> Plane<'v, T> {
     }
 }
 
+/// The whole number below a place within `REACH_MAX`; of a whole number it may be the one before, where a weight is 1 then. Adding 1.5 · 2²³ leaves
+/// the rounded number in the low bits, which compiles to vector instructions where a cast does not.
+#[inline(always)]
+fn whole(place: f32) -> i32 {
+    const ROUNDER: f32 = 12_582_912.0;
+    (place - 0.5 + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32
+}
+
+/// Between four valid samples: north-west, north-east, south-west, south-east.
+#[inline(always)]
+fn lerp<T: Sample>([a, b, c, d]: [T; 4], fx: T::Real, fy: T::Real) -> T {
+    let upper = a.real() + (b.real() - a.real()) * fx;
+    let lower = c.real() + (d.real() - c.real()) * fx;
+    let made = T::round(upper + (lower - upper) * fy);
+    // The difference of huge values is infinite.
+    if T::INTEGER || made.is_finite() { made } else { a }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,7 +338,7 @@ mod tests {
         let plane = Plane::new(&view, 0, Judge::new(nodata), false);
         let span = Span { row: 0, column: 0, length: 1, x, y, dx: 1.0, dy: 0.0, scale: [scale; 2] };
         let (mut out, mut valid) = ([T::zeroed()], [0]);
-        plane.resample(kernel, &span, &mut out, &mut valid);
+        plane.resample(kernel, &[span], |_| 0, &mut out, &mut valid);
         (valid[0] != 0).then_some(out[0])
     }
 
@@ -293,7 +384,7 @@ mod tests {
             let (dx, length) = (0.1 + f64::from(i) * 1e-4, 8);
             let span = Span { row: 0, column: 0, length, x: 9.5 - 7.0 * dx, y: 4.5, dx, dy: 0.0, scale: [1.0; 2] };
             let (mut out, mut valid) = ([0u8; 8], [0u8; 8]);
-            plane.resample(Kernel::Bilinear, &span, &mut out, &mut valid);
+            plane.resample(Kernel::Bilinear, &[span], |_| 0, &mut out, &mut valid);
             assert!(out.iter().zip(valid).all(|(out, valid)| *out == 7 && valid == 255), "{dx}");
         }
     }

@@ -99,16 +99,15 @@ impl<'a, T: Sample> Warp<'a, T> {
         corner: (usize, usize),
         target: &mut Target,
     ) -> Result<(), Fault> {
+        let side = target.side;
+        let place = |span: &Span| (corner.0 + span.row) * side + corner.1 + span.column;
         for band in 0..view.bands.len() {
             let plane = Plane::new(view, band, self.source.judges[band], self.all_valid[band]);
             let valid = &mut target.valid[band.min(target.valids - 1)];
             // Allocators align buffers of this size far better than any sample needs.
             let out: &mut [T] = bytemuck::try_cast_slice_mut(&mut target.samples[band])
                 .map_err(|e| Fault::Machine(format!("a window's buffer cannot be used: {e}")))?;
-            for span in spans {
-                let at = (corner.0 + span.row) * target.side + corner.1 + span.column;
-                plane.resample(self.kernel, span, &mut out[at..at + span.length], &mut valid[at..at + span.length]);
-            }
+            plane.resample(self.kernel, spans, place, out, valid);
         }
         let (true, Some(alpha)) = (self.alpha, view.mask) else { return Ok(()) };
         let alpha_view = View { area: view.area, bands: vec![alpha], mask: None };
@@ -116,8 +115,8 @@ impl<'a, T: Sample> Warp<'a, T> {
         let mut row = [0u8; TILE_SIZE];
         let mut valid = [0u8; TILE_SIZE];
         for span in spans {
-            let at = (corner.0 + span.row) * target.side + corner.1 + span.column;
-            plane.resample(self.kernel, span, &mut row[..span.length], &mut valid[..span.length]);
+            let at = place(span);
+            plane.resample(self.kernel, std::slice::from_ref(span), |_| 0, &mut row, &mut valid);
             for (valid, alpha) in target.valid[0][at..at + span.length].iter_mut().zip(&row) {
                 *valid = if *valid == 0 { 0 } else { (*alpha).max(1) };
             }
@@ -193,9 +192,7 @@ impl Target {
 impl Span {
     fn split(&self) -> (Self, Self) {
         let half = self.length / 2;
-        let (x, y) = self.at(half);
-        let second = Self { column: self.column + half, length: self.length - half, x, y, ..*self };
-        (Self { length: half, ..*self }, second)
+        (self.part(0, half), self.part(half, self.length - half))
     }
 }
 
