@@ -88,6 +88,11 @@ pub trait WindowSource: Sync {
     /// The window whose north-western tile is (`col`, `row`), `tiles × tiles` tiles at maxzoom, relative to the placement's own corner; None when
     /// no valid pixel lies in it. `tiles` is a power of two, at most 8; `col` and `row` are multiples of it.
     fn window(&self, col: u32, row: u32, tiles: u32) -> Result<Option<Window>, String>;
+
+    /// Whether windows come from memory, so that many small ones cost no more than few large ones.
+    fn is_at_hand(&self) -> bool {
+        false
+    }
 }
 
 /// What came out.

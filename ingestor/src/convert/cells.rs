@@ -125,18 +125,24 @@ impl Cell {
             return;
         }
         let n = self.side as f64;
-        let down = [(sw[0] - nw[0]) / n, (sw[1] - nw[1]) / n];
+        let known = |v: f64| if v.is_finite() { v } else { 0.0 };
+        // A raster all the way round begins again at the wrap: a step over it says nothing of the scale there.
+        let steady = |v: f64, axis: usize| if self.side == 1 && v.abs() > size[axis] / 2.0 { 0.0 } else { known(v) };
+        let scale = [0, 1].map(|axis| {
+            let [nw, ne, sw, se] = [nw, ne, sw, se].map(|corner| corner[axis]);
+            let (along, down) = if self.side == 1 {
+                (ne - nw, sw - nw)
+            } else {
+                ((ne - nw + se - sw) / 2.0, (sw - nw + se - ne) / 2.0)
+            };
+            steady(along / n, axis).hypot(steady(down / n, axis))
+        });
         for i in 0..self.side {
             let t = i as f64 / n;
             let start = [nw[0] + t * (sw[0] - nw[0]), nw[1] + t * (sw[1] - nw[1])];
             let end = [ne[0] + t * (se[0] - ne[0]), ne[1] + t * (se[1] - ne[1])];
             let [dx, dy] = [(end[0] - start[0]) / n, (end[1] - start[1]) / n];
-            let known = |v: f64| if v.is_finite() { v } else { 0.0 };
             let (dx, dy) = if self.side == 1 { (known(dx), known(dy)) } else { (dx, dy) };
-            // A raster all the way round begins again at the wrap: a step over it says nothing of the scale there.
-            let steady =
-                |v: f64, axis: usize| if self.side == 1 && v.abs() > size[axis] / 2.0 { 0.0 } else { known(v) };
-            let scale = [0, 1].map(|axis| steady([dx, dy][axis], axis).hypot(steady(down[axis], axis)));
             let span = Span {
                 row: self.row + i,
                 column: self.column,

@@ -18,7 +18,7 @@ use super::sample::{Judge, Sample};
 use super::source::{Pool, Source};
 use super::statistics::{self, Scanned};
 use super::warp::Warp;
-use super::{ConvertJob, ConvertedCog, place, profile};
+use super::{ConvertJob, ConvertedCog, place, profile, session};
 use crate::cog::{self, CogError, CogSpec};
 
 /// The part of the work that is reading and measuring; the rest is warping and writing.
@@ -50,6 +50,9 @@ impl Subject<'_> {
         let judges: Vec<Judge<T>> = group.bands.iter().map(|band| Judge::new(band.nodata)).collect();
         let limits = (self.job.threads, self.job.memory_bytes);
         let mut source = Source::new(self.raster, self.pool, bands, judges, group.mask, limits)?;
+        if source.in_memory() && self.bands == group.bands.len() {
+            session::cache_little();
+        }
         let scanned = statistics::scan(&mut source, &|done| progress(done * SCAN_SHARE))?;
         let categorical = self.decide_categorical(&group.bands[0], &scanned[0]);
         if categorical.is {

@@ -20,6 +20,9 @@ const PIECE: usize = 64;
 const REACH_MAX: usize = 2 * PIECE;
 const WIDTH_MAX: usize = 1 << 23;
 
+/// Of each pixel of a piece: where its first sample lies, and how far the place lies beyond that, along both axes.
+type Places = ([i32; PIECE], [f32; PIECE], [f32; PIECE]);
+
 /// What is weighed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kernel {
@@ -133,7 +136,28 @@ impl<'v, T: Sample> Plane<'v, T> {
         }
     }
 
+    #[inline(always)]
     fn nearest(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
+        for (n, (out, valid)) in out.chunks_mut(PIECE).zip(valid.chunks_mut(PIECE)).enumerate() {
+            let piece = span.part(n * PIECE, out.len());
+            let Some(under) = self.around(&piece, 0.0, 1) else {
+                self.nearest_checked(&piece, out, valid);
+                continue;
+            };
+            let (at, _, _) = self.places(&piece, under, 0.0, 1);
+            let first = under.y * self.width + under.x;
+            for ((out, valid), at) in out.iter_mut().zip(valid).zip(at) {
+                let at = first + at as usize;
+                let Some(sample) = self.samples.get(at) else { continue };
+                if self.is_valid(at) {
+                    (*out, *valid) = (*sample, 255);
+                }
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn nearest_checked(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
         for (i, (out, valid)) in out.iter_mut().zip(valid).enumerate() {
             let (x, y) = span.at(i);
             let Some(at) = self.index(x.floor() as isize, y.floor() as isize) else { continue };
@@ -148,7 +172,7 @@ impl<'v, T: Sample> Plane<'v, T> {
     fn bilinear(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
         for (n, (out, valid)) in out.chunks_mut(PIECE).zip(valid.chunks_mut(PIECE)).enumerate() {
             let piece = span.part(n * PIECE, out.len());
-            let Some(around) = self.around(&piece) else {
+            let Some(around) = self.around(&piece, 0.5, 2) else {
                 self.bilinear_checked(&piece, out, valid);
                 continue;
             };
@@ -184,17 +208,36 @@ impl<'v, T: Sample> Plane<'v, T> {
         }
     }
 
-    /// The pixels around a piece of a span, if they all are there.
+    /// The pixels that a piece of a span needs, if they all are there: `taps` along each axis from the one under each place less `shift`.
     #[inline(always)]
-    fn around(&self, piece: &Span) -> Option<Area> {
+    fn around(&self, piece: &Span, shift: f64, taps: usize) -> Option<Area> {
         let ends = [piece.at(0), piece.at(piece.length - 1)];
         let reach = |ends: [f64; 2], first: isize, size: usize| {
-            let [low, high] = [ends[0].min(ends[1]), ends[0].max(ends[1])].map(|at| at - 0.5 - first as f64);
-            (low >= 0.0 && high < (size - 1) as f64).then(|| (low as usize, high as usize + 2 - low as usize))
+            let [low, high] = [ends[0].min(ends[1]), ends[0].max(ends[1])].map(|at| at - shift - first as f64);
+            (low >= 0.0 && high < (size + 1 - taps) as f64).then(|| (low as usize, high as usize + taps - low as usize))
         };
         let (x, width) = reach(ends.map(|end| end.0), self.x0, self.width)?;
         let (y, height) = reach(ends.map(|end| end.1), self.y0, self.height)?;
         (self.width <= WIDTH_MAX && width.max(height) <= REACH_MAX).then_some(Area { x, y, width, height })
+    }
+
+    /// Where the first of a piece's pixels lie in the plane, counted from the corner of what is `around`, and how far each place lies beyond it. Places
+    /// are counted in f32, which from there is right to 10⁻⁵ pixels.
+    #[inline(always)]
+    fn places(&self, piece: &Span, around: Area, shift: f64, taps: usize) -> Places {
+        let start = |at: f64, plane: isize, around: usize| (at - shift - plane as f64 - around as f64) as f32;
+        let (u, v) = (start(piece.x, self.x0, around.x), start(piece.y, self.y0, around.y));
+        let (du, dv) = (piece.dx as f32, piece.dy as f32);
+        let (last_column, last_row) = ((around.width - taps) as i32, (around.height - taps) as i32);
+        let stride = self.width as i32;
+        let (mut at, mut fx, mut fy) = ([0i32; PIECE], [0f32; PIECE], [0f32; PIECE]);
+        for i in 0..PIECE {
+            let (x, y) = (u + i as f32 * du, v + i as f32 * dv);
+            let (column, row) = (floor(x).clamp(0, last_column), floor(y).clamp(0, last_row));
+            at[i] = row * stride + column;
+            (fx[i], fy[i]) = (x - column as f32, y - row as f32);
+        }
+        (at, fx, fy)
     }
 
     /// How many pixels of an area of the plane are valid. Counted by whole rows, since that compiles to vector instructions.
@@ -203,37 +246,32 @@ impl<'v, T: Sample> Plane<'v, T> {
         if self.all_valid {
             return area.width * area.height;
         }
-        let rows = (area.y..area.y + area.height).map(|row| row * self.width + area.x).map(|at| at..at + area.width);
-        rows.map(|row| {
-            let samples = self.samples[row.clone()].iter().map(|sample| self.judge.accepts(*sample));
+        let mut count = 0;
+        for row in area.y..area.y + area.height {
+            let row = row * self.width + area.x..row * self.width + area.x + area.width;
             // A row around a piece is short: its count fits 16 bits.
-            let count: u16 = match self.mask.map(|mask| &mask[row]) {
-                None => samples.map(u16::from).sum(),
-                Some(mask) => samples.zip(mask).map(|(valid, mask)| u16::from(valid & (*mask != 0))).sum(),
-            };
-            usize::from(count)
-        })
-        .sum()
+            let mut of_row = 0u16;
+            if let Some(mask) = self.mask {
+                for (sample, mask) in self.samples[row.clone()].iter().zip(&mask[row]) {
+                    of_row += u16::from(self.judge.accepts(*sample) & (*mask != 0));
+                }
+            } else {
+                for sample in &self.samples[row] {
+                    of_row += u16::from(self.judge.accepts(*sample));
+                }
+            }
+            count += usize::from(of_row);
+        }
+        count
     }
 
     /// The common case without any question asked per pixel, in three loops of which two are vector instructions: most of the time of a
-    /// conversion goes here. Places are counted from the first pixel around, where f32 is right to 10⁻⁵ pixels.
+    /// conversion goes here.
     #[inline(always)]
     fn bilinear_whole(&self, piece: &Span, around: Area, out: &mut [T]) {
         let n = out.len().min(PIECE);
         let window = &self.samples[around.y * self.width + around.x..];
-        let start = |at: f64, plane: isize, around: usize| (at - 0.5 - plane as f64 - around as f64) as f32;
-        let (u, v) = (start(piece.x, self.x0, around.x), start(piece.y, self.y0, around.y));
-        let (du, dv) = (piece.dx as f32, piece.dy as f32);
-        let (last_column, last_row) = ((around.width - 2) as i32, (around.height - 2) as i32);
-        let stride = self.width as i32;
-        let (mut at, mut fx, mut fy) = ([0i32; PIECE], [0f32; PIECE], [0f32; PIECE]);
-        for i in 0..PIECE {
-            let (x, y) = (u + i as f32 * du, v + i as f32 * dv);
-            let (column, row) = (whole(x).clamp(0, last_column), whole(y).clamp(0, last_row));
-            at[i] = row * stride + column;
-            (fx[i], fy[i]) = (x - column as f32, y - row as f32);
-        }
+        let (at, fx, fy) = self.places(piece, around, 0.5, 2);
         let mut near = [[T::zeroed(); PIECE]; 4];
         for (i, at) in at.iter().take(n).enumerate() {
             let at = *at as usize;
@@ -301,12 +339,13 @@ impl<'v, T: Sample> Plane<'v, T> {
     }
 }
 
-/// The whole number below a place within `REACH_MAX`; of a whole number it may be the one before, where a weight is 1 then. Adding 1.5 · 2²³ leaves
-/// the rounded number in the low bits, which compiles to vector instructions where a cast does not.
+/// The whole number below a place within `REACH_MAX`. Adding 1.5 · 2²³ leaves the rounded number in the low bits, which compiles to vector
+/// instructions where a cast does not.
 #[inline(always)]
-fn whole(place: f32) -> i32 {
+fn floor(place: f32) -> i32 {
     const ROUNDER: f32 = 12_582_912.0;
-    (place - 0.5 + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32
+    let rounded = (place + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32;
+    rounded - i32::from(rounded as f32 > place)
 }
 
 /// Between four valid samples: north-west, north-east, south-west, south-east.

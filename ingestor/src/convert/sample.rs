@@ -191,15 +191,9 @@ macro_rules! float {
 
 integer!(u8, Uint8, f32, Some(256), |v| (v + ROUNDER).to_bits() as u8, u32::from, f64::from);
 integer!(u16, Uint16, f32, Some(65_536), |v| (v + ROUNDER).to_bits() as u16, u32::from, f64::from);
-integer!(
-    i16,
-    Int16,
-    f32,
-    Some(65_536),
-    |v| (v + ROUNDER).to_bits() as i16,
-    |v| (i32::from(v) + 32_768) as u32,
-    |k| { f64::from(k) - 32_768.0 }
-);
+integer!(i16, Int16, f32, Some(65_536), |v| (v + ROUNDER).to_bits() as i16, |v| (i32::from(v) + 32_768) as u32, |k| {
+    f64::from(k) - 32_768.0
+});
 integer!(u32, Uint32, f64, None, |v| (v + WIDE_ROUNDER).to_bits() as u32, |v| v, f64::from);
 integer!(
     i32,
@@ -313,7 +307,10 @@ mod tests {
         assert_eq!(i16::round(-0.6), -1);
         assert_eq!(i16::round(-0.4), 0);
         assert_eq!((u8::round(254.5), u8::round(254.6)), (254, 255));
-        assert_eq!((u16::round(65_535.0), i16::round(-32_768.0), u32::round(4_294_967_294.6)), (65_535, -32_768, u32::MAX));
+        assert_eq!(
+            (u16::round(65_535.0), i16::round(-32_768.0), u32::round(4_294_967_294.6)),
+            (65_535, -32_768, u32::MAX)
+        );
         assert_eq!(i32::round(-1_000_000.6), -1_000_001);
         assert_eq!(u8::clamp_from(-3.0), 0);
         assert_eq!(u16::clamp_from(70_000.0), 65_535);

@@ -53,6 +53,11 @@ pub(super) fn start(memory_bytes: u64, scratch: &Path) {
     ffi::bound_block_cache((memory_bytes / CACHE_SHARE).max(CACHE_BYTES_MIN));
 }
 
+/// For the rest of a job that reads each block once, in order: what GDAL keeps of them is of no use.
+pub(super) fn cache_little() {
+    ffi::bound_block_cache(CACHE_BYTES_MIN);
+}
+
 /// Runs something of GDAL's, and gives what failures GDAL reported meanwhile on this thread, even if it went on.
 pub(super) fn watched<R>(work: impl FnOnce() -> R) -> (R, Vec<String>) {
     FAILURES.with_borrow_mut(Vec::clear);

@@ -147,6 +147,10 @@ impl<'a, T: Sample> Warp<'a, T> {
 }
 
 impl<T: Sample> WindowSource for Warp<'_, T> {
+    fn is_at_hand(&self) -> bool {
+        self.source.in_memory()
+    }
+
     fn window(&self, col: u32, row: u32, tiles: u32) -> Result<Option<Window>, String> {
         self.try_window(col, row, tiles).map_err(|fault| {
             let words = fault.to_string();
