@@ -1,14 +1,11 @@
-//! Pictures as bytes. PNG (W3C PNG 1.2): grey with one transparent value, palettes with alpha, and RGB with one transparent color; WebP, lossless; and JPEG,
+//! Pictures as bytes. PNG: grey with one transparent value, palettes with alpha, and RGB with one transparent color; WebP, lossless; and JPEG,
 //! which has no transparency, over white.
 
 use image::{ExtendedColorType, ImageEncoder as _, ImageError};
-use png::{BitDepth, ColorType, Compression, Encoder};
 
 use super::place::Size;
 use super::plan::Paint;
-
-/// Bytes reserved for a picture of these pixels, so that writing seldom grows the buffer.
-const COMPRESSION_EXPECTED: usize = 3;
+use super::png::{self, Kind, PngError};
 
 /// Quality of JPEG: where artefacts begin to be hard to see.
 const JPEG_QUALITY: u8 = 85;
@@ -18,8 +15,8 @@ const JPEG_BACKGROUND: u8 = 255;
 /// An encoder that failed: only by a size it cannot hold.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EncodeError {
-    #[error("cannot encode a PNG of {width}×{height}: {source}")]
-    Png { width: u32, height: u32, source: png::EncodingError },
+    #[error("cannot encode a PNG: {0}")]
+    Png(#[from] PngError),
     #[error("cannot encode a picture of {width}×{height}: {source}")]
     Other { width: u32, height: u32, source: ImageError },
 }
@@ -83,10 +80,10 @@ pub(crate) fn picture(format: Format, paint: &Paint, planes: &[Vec<u8>], size: S
         Format::Webp => webp(&rgba(paint, planes, size), size),
         Format::Jpeg => jpeg(&rgba(paint, planes, size), size),
         _ => match (paint, planes) {
-            (_, []) => transparent(size),
+            (_, []) => Ok(png::uniform([0; 4], size.width, size.height)),
             (Paint::Rgb, [r, g, b]) => rgb([r, g, b], size),
             (Paint::Palette(colors), [plane, ..]) => palette(plane, colors, size),
-            (_, [plane, ..]) => grey(plane, size),
+            (_, [plane, ..]) => Ok(png::encode(Kind::Grey, plane, size.width, size.height)?),
         },
     }
 }
@@ -139,72 +136,25 @@ fn jpeg(rgba: &[u8], size: Size) -> Result<Vec<u8>, EncodeError> {
     Ok(out)
 }
 
-/// 8-bit grey; 0 is transparent.
-fn grey(indexes: &[u8], size: Size) -> Result<Vec<u8>, EncodeError> {
-    write(size, indexes, |encoder| {
-        encoder.set_color(ColorType::Grayscale);
-        encoder.set_trns(vec![0, 0]);
-    })
-}
-
 /// 8-bit palette; 0 is transparent, n is the n-th color.
 pub(crate) fn palette(indexes: &[u8], colors: &[[u8; 4]], size: Size) -> Result<Vec<u8>, EncodeError> {
+    let mut table = [[0; 4]; 256];
     let colors = &colors[..colors.len().min(255)];
-    let mut rgb = vec![0; 3];
-    let mut alpha = vec![0];
-    for [r, g, b, a] in colors {
-        rgb.extend([r, g, b]);
-        alpha.push(*a);
-    }
-    // Entries past the end are opaque.
-    alpha.truncate(alpha.iter().rposition(|a| *a != u8::MAX).map_or(0, |last| last + 1));
-    write(size, indexes, |encoder| {
-        encoder.set_color(ColorType::Indexed);
-        encoder.set_palette(rgb);
-        encoder.set_trns(alpha);
-    })
+    table[1..=colors.len()].copy_from_slice(colors);
+    Ok(png::encode(Kind::Palette(&table[..=colors.len()]), indexes, size.width, size.height)?)
 }
 
 /// 24-bit RGB; black is transparent, which no valid pixel is: they begin at 1.
-fn rgb(planes: [&[u8]; 3], size: Size) -> Result<Vec<u8>, EncodeError> {
-    let mut pixels = vec![0; planes[0].len() * 3];
-    for (i, pixel) in pixels.chunks_exact_mut(3).enumerate() {
-        pixel[0] = planes[0][i];
-        pixel[1] = planes[1][i];
-        pixel[2] = planes[2][i];
+fn rgb([red, green, blue]: [&[u8]; 3], size: Size) -> Result<Vec<u8>, EncodeError> {
+    let mut pixels = vec![0; red.len() * 3];
+    let each = pixels.as_chunks_mut::<3>().0.iter_mut();
+    for (pixel, ((r, g), b)) in each.zip(red.iter().zip(green).zip(blue)) {
+        *pixel = [*r, *g, *b];
     }
-    write(size, &pixels, |encoder| {
-        encoder.set_color(ColorType::Rgb);
-        encoder.set_trns(vec![0; 6]);
-    })
-}
-
-/// Nothing but transparency, in as few bytes as that takes.
-fn transparent(size: Size) -> Result<Vec<u8>, EncodeError> {
-    let row = (size.width as usize).div_ceil(8);
-    write(size, &vec![0; row * size.height as usize], |encoder| {
-        encoder.set_color(ColorType::Indexed);
-        encoder.set_depth(BitDepth::One);
-        encoder.set_palette(vec![0; 3]);
-        encoder.set_trns(vec![0]);
-    })
+    Ok(png::encode(Kind::Rgb, &pixels, size.width, size.height)?)
 }
 
 /// 32-bit RGBA.
 pub(crate) fn png_rgba(pixels: &[u8], size: Size) -> Result<Vec<u8>, EncodeError> {
-    write(size, pixels, |encoder| encoder.set_color(ColorType::Rgba))
-}
-
-fn write(size: Size, pixels: &[u8], set: impl FnOnce(&mut Encoder<'_, &mut Vec<u8>>)) -> Result<Vec<u8>, EncodeError> {
-    let mut out = Vec::with_capacity(pixels.len() / COMPRESSION_EXPECTED + 1024);
-    let mut encoder = Encoder::new(&mut out, size.width, size.height);
-    encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(Compression::Fast);
-    set(&mut encoder);
-    let written = encoder.write_header().and_then(|mut writer| {
-        writer.write_image_data(pixels)?;
-        writer.finish()
-    });
-    written.map_err(|source| EncodeError::Png { width: size.width, height: size.height, source })?;
-    Ok(out)
+    Ok(png::encode(Kind::Rgba, pixels, size.width, size.height)?)
 }

@@ -15,6 +15,7 @@ mod mosaic;
 pub(crate) mod pixels;
 pub(crate) mod place;
 pub(crate) mod plan;
+mod png;
 pub(crate) mod pooled;
 pub(crate) mod render;
 pub(crate) mod sampling;
