@@ -90,6 +90,7 @@ fn main() -> ExitCode {
         };
     }
     shared::telemetry::init();
+    shared::memory::keep_freed_memory();
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -13,6 +13,7 @@ pub mod dataset;
 pub mod gc;
 pub mod grid;
 pub mod layout;
+pub mod memory;
 pub mod metadata;
 pub mod number;
 pub mod pattern;

@@ -14,6 +14,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Works until standard input ends. Nothing but answers goes to standard output.
 pub fn run_worker() -> ExitCode {
+    shared::memory::keep_freed_memory();
     // GDAL prints nothing to standard output: its messages go to our handler, its drivers' debug output to standard error.
     let output = Mutex::new(std::io::stdout());
     let mut input = std::io::stdin().lock();

@@ -155,8 +155,8 @@ impl<'a> Blocks<'a> {
             (values.into(), valid)
         } else {
             let (values, valid) = match self.source.kernel {
-                Kernel::Mode => mosaic.reduce(x, y, Mosaic::mode),
-                Kernel::Continuous | Kernel::Nearest => mosaic.reduce(x, y, Mosaic::mean),
+                Kernel::Mode => mosaic.modes(x, y),
+                Kernel::Continuous | Kernel::Nearest => mosaic.means(x, y),
             };
             (Samples::F64(values), valid)
         };
@@ -204,6 +204,14 @@ impl<'a> Blocks<'a> {
     }
 }
 
+/// Of a source column under a row of the picture: its valid samples summed by weight, their weight, and that of core ones.
+#[derive(Clone, Copy, Default)]
+struct Column {
+    sum: f64,
+    weight: f64,
+    core: f64,
+}
+
 struct Mosaic<T> {
     values: Vec<T>,
     valid: Vec<u8>,
@@ -229,20 +237,51 @@ impl<T: Sample> Mosaic<T> {
         (values, valid)
     }
 
-    /// Each picture pixel from its source pixels; None where it is invalid.
-    fn reduce(
-        &self,
-        x: &Axis,
-        y: &Axis,
-        of: impl Fn(&Self, &[Tap], &[Tap], &mut Vec<(f64, f64)>) -> Option<f64>,
-    ) -> (Vec<f64>, Vec<u8>) {
+    /// Each picture pixel as the mean of its valid source pixels by weight: for each row of the picture first down the source's columns, which are
+    /// vector instructions, then along what that gave.
+    fn means(&self, x: &Axis, y: &Axis) -> (Vec<f64>, Vec<u8>) {
+        let mut values = vec![0.0; x.size() * y.size()];
+        let mut valid = vec![0; values.len()];
+        let mut columns = vec![Column::default(); self.width];
+        let each = values.chunks_exact_mut(x.size().max(1)).zip(valid.chunks_exact_mut(x.size().max(1)));
+        for (j, (values, valid)) in each.enumerate() {
+            columns.fill(Column::default());
+            for row in y.taps(j) {
+                let line = row.at as usize * self.width..(row.at as usize + 1) * self.width;
+                let samples = self.values[line.clone()].iter().zip(&self.valid[line]);
+                for (column, (sample, valid)) in columns.iter_mut().zip(samples) {
+                    let weight = if *valid != 0 { row.weight } else { 0.0 };
+                    // What is invalid may be NaN.
+                    column.sum += if *valid != 0 { sample.to_f64() * weight } else { 0.0 };
+                    column.weight += weight;
+                    column.core += if row.core { weight } else { 0.0 };
+                }
+            }
+            for (i, (value, valid)) in values.iter_mut().zip(valid).enumerate() {
+                let (mut sum, mut weight, mut core) = (0.0, 0.0, false);
+                for tap in x.taps(i) {
+                    let column = columns[tap.at as usize];
+                    sum += column.sum * tap.weight;
+                    weight += column.weight * tap.weight;
+                    core |= tap.core && column.core > 0.0;
+                }
+                if core {
+                    (*value, *valid) = (sum / weight, 1);
+                }
+            }
+        }
+        (values, valid)
+    }
+
+    /// Each picture pixel as the mode of its source pixels.
+    fn modes(&self, x: &Axis, y: &Axis) -> (Vec<f64>, Vec<u8>) {
         let mut values = vec![0.0; x.size() * y.size()];
         let mut valid = vec![0; values.len()];
         let mut parts = Vec::new();
         for j in 0..y.size() {
             let rows = y.taps(j);
             for i in 0..x.size() {
-                if let Some(value) = of(self, x.taps(i), rows, &mut parts) {
+                if let Some(value) = self.mode(x.taps(i), rows, &mut parts) {
                     let to = j * x.size() + i;
                     values[to] = value;
                     valid[to] = 1;
@@ -250,24 +289,6 @@ impl<T: Sample> Mosaic<T> {
             }
         }
         (values, valid)
-    }
-
-    /// The mean by weight.
-    fn mean(&self, cols: &[Tap], rows: &[Tap], _parts: &mut Vec<(f64, f64)>) -> Option<f64> {
-        let (mut sum, mut weight, mut core) = (0.0, 0.0, false);
-        for row in rows {
-            let line = row.at as usize * self.width;
-            for col in cols {
-                let at = line + col.at as usize;
-                if self.valid[at] != 0 {
-                    let part = row.weight * col.weight;
-                    sum += self.values[at].to_f64() * part;
-                    weight += part;
-                    core |= row.core && col.core;
-                }
-            }
-        }
-        core.then(|| sum / weight)
     }
 
     /// The value of the greatest weight; of several, the smallest.

@@ -14,7 +14,7 @@ use super::sampling::{Axis, Kernel, Window};
 use super::transform::Operation;
 
 /// Part of every hash: raised whenever the same plan gives other pixels.
-pub(crate) const RENDERER_VERSION: u64 = 1;
+pub(crate) const RENDERER_VERSION: u64 = 2;
 
 /// How a channel's values become 8 bits; 0 is transparent.
 #[derive(Clone, Debug, PartialEq)]
