@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 
+use bytemuck::Pod;
 use shared::dataset::{CogLayout, Compression, DataType, Predictor, Validity};
 use shared::grid::{TILE_PIXELS, TILE_SIZE};
 
@@ -37,137 +38,174 @@ pub(crate) enum DecodeError {
 }
 
 thread_local! {
-    // Setting up a decompressor costs as much as a small block.
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch { decompressor: None, bytes: Vec::new() }) };
+}
+
+/// What a thread keeps from block to block: setting up a decompressor costs as much as a small block, and fresh memory as much as a predictor.
+struct Scratch {
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    bytes: Vec<u8>,
 }
 
 /// Decodes an image block and, where the layout has masks, its mask block.
 pub(crate) fn decode(layout: &CogLayout, image: &[u8], mask: Option<&[u8]>) -> Result<Block, DecodeError> {
     let stride = usize::from(layout.samples.max(1));
-    let mut samples = Samples::zeros(layout.data_type, TILE_PIXELS * stride);
-    decompress(layout.compression, image, samples.bytes_mut())?;
-    undo_predictor(layout, stride, &mut samples)?;
+    let samples = with_decompressed(layout.compression, image, layout.block_bytes(), |bytes| {
+        undo_predictor(layout, stride, bytes)
+    })??;
     let valid = match (layout.validity, mask) {
-        (Validity::Mask, Some(mask)) => {
-            let mut bits = vec![0; MASK_BYTES];
-            decompress(layout.compression, mask, &mut bits)?;
-            (!bits.iter().all(|b| *b == u8::MAX)).then(|| unpack(&bits))
-        }
+        (Validity::Mask, Some(mask)) => with_decompressed(layout.compression, mask, MASK_BYTES, |bits| {
+            (!bits.iter().all(|b| *b == u8::MAX)).then(|| unpack(bits))
+        })?,
         (Validity::Alpha, _) => alpha(&samples, stride),
         _ => None,
     };
     Ok(Block { samples, stride, valid })
 }
 
-fn decompress(compression: Compression, bytes: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
-    let found = match compression {
-        Compression::None => {
-            if bytes.len() == out.len() {
-                out.copy_from_slice(bytes);
+/// Lends `expected` decompressed bytes, which may be written to.
+fn with_decompressed<R>(
+    compression: Compression,
+    compressed: &[u8],
+    expected: usize,
+    work: impl FnOnce(&mut [u8]) -> R,
+) -> Result<R, DecodeError> {
+    SCRATCH.with_borrow_mut(|Scratch { decompressor, bytes }| {
+        bytes.clear();
+        match compression {
+            Compression::None => bytes.extend_from_slice(compressed.get(..expected).unwrap_or(compressed)),
+            Compression::Zstd => {
+                let fault = |e: std::io::Error| DecodeError::Compressed(e.to_string());
+                let decompressor = match decompressor {
+                    Some(decompressor) => decompressor,
+                    None => decompressor.insert(zstd::bulk::Decompressor::new().map_err(fault)?),
+                };
+                bytes.reserve(expected);
+                decompressor.decompress_to_buffer(compressed, bytes).map_err(fault)?;
             }
-            bytes.len()
         }
-        Compression::Zstd => DECOMPRESSOR.with_borrow_mut(|kept| {
-            let fault = |e: std::io::Error| DecodeError::Compressed(e.to_string());
-            let decompressor = match kept {
-                Some(decompressor) => decompressor,
-                None => kept.insert(zstd::bulk::Decompressor::new().map_err(fault)?),
-            };
-            decompressor.decompress_to_buffer(bytes, out).map_err(fault)
-        })?,
-    };
-    if found == out.len() { Ok(()) } else { Err(DecodeError::Size { found, expected: out.len() }) }
+        let found = if compression == Compression::None { compressed.len() } else { bytes.len() };
+        if found == expected { Ok(work(bytes)) } else { Err(DecodeError::Size { found, expected }) }
+    })
 }
 
-fn undo_predictor(layout: &CogLayout, stride: usize, samples: &mut Samples) -> Result<(), DecodeError> {
-    match layout.predictor {
-        Predictor::None => Ok(()),
-        Predictor::Horizontal => {
-            match samples {
-                Samples::U8(v) => undo_horizontal(v, stride, u8::wrapping_add),
-                Samples::I8(v) => undo_horizontal(v, stride, i8::wrapping_add),
-                Samples::U16(v) => undo_horizontal(v, stride, u16::wrapping_add),
-                Samples::I16(v) => undo_horizontal(v, stride, i16::wrapping_add),
-                Samples::U32(v) => undo_horizontal(v, stride, u32::wrapping_add),
-                Samples::I32(v) => undo_horizontal(v, stride, i32::wrapping_add),
-                Samples::U64(v) => undo_horizontal(v, stride, u64::wrapping_add),
-                Samples::I64(v) => undo_horizontal(v, stride, i64::wrapping_add),
-                Samples::F32(v) => undo_horizontal::<u32>(bytemuck::cast_slice_mut(v), stride, u32::wrapping_add),
-                Samples::F64(v) => undo_horizontal::<u64>(bytemuck::cast_slice_mut(v), stride, u64::wrapping_add),
-            }
-            Ok(())
+fn undo_predictor(layout: &CogLayout, stride: usize, bytes: &mut [u8]) -> Result<Samples, DecodeError> {
+    use DataType::{Float32, Float64, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64};
+    Ok(match (layout.data_type, layout.predictor) {
+        (Uint8, Predictor::None) => Samples::U8(as_they_are(bytes)),
+        (Int8, Predictor::None) => Samples::I8(as_they_are(bytes)),
+        (Uint16, Predictor::None) => Samples::U16(as_they_are(bytes)),
+        (Int16, Predictor::None) => Samples::I16(as_they_are(bytes)),
+        (Uint32, Predictor::None) => Samples::U32(as_they_are(bytes)),
+        (Int32, Predictor::None) => Samples::I32(as_they_are(bytes)),
+        (Uint64, Predictor::None) => Samples::U64(as_they_are(bytes)),
+        (Int64, Predictor::None) => Samples::I64(as_they_are(bytes)),
+        (Float32, Predictor::None) => Samples::F32(as_they_are(bytes)),
+        (Float64, Predictor::None) => Samples::F64(as_they_are(bytes)),
+        (Uint8, Predictor::Horizontal) => Samples::U8(undo_horizontal(bytes, stride, u8::wrapping_add)),
+        (Int8, Predictor::Horizontal) => Samples::I8(undo_horizontal(bytes, stride, i8::wrapping_add)),
+        (Uint16, Predictor::Horizontal) => Samples::U16(undo_horizontal(bytes, stride, u16::wrapping_add)),
+        (Int16, Predictor::Horizontal) => Samples::I16(undo_horizontal(bytes, stride, i16::wrapping_add)),
+        (Uint32, Predictor::Horizontal) => Samples::U32(undo_horizontal(bytes, stride, u32::wrapping_add)),
+        (Int32, Predictor::Horizontal) => Samples::I32(undo_horizontal(bytes, stride, i32::wrapping_add)),
+        (Uint64, Predictor::Horizontal) => Samples::U64(undo_horizontal(bytes, stride, u64::wrapping_add)),
+        (Int64, Predictor::Horizontal) => Samples::I64(undo_horizontal(bytes, stride, i64::wrapping_add)),
+        (Float32, Predictor::Horizontal) => {
+            Samples::F32(bytemuck::cast_vec(undo_horizontal(bytes, stride, u32::wrapping_add)))
         }
-        Predictor::FloatingPoint => match layout.data_type {
-            DataType::Float32 => {
-                undo_floating_point::<4>(samples.bytes_mut(), stride);
-                Ok(())
-            }
-            DataType::Float64 => {
-                undo_floating_point::<8>(samples.bytes_mut(), stride);
-                Ok(())
-            }
-            _ => Err(DecodeError::Predictor),
-        },
-    }
+        (Float64, Predictor::Horizontal) => {
+            Samples::F64(bytemuck::cast_vec(undo_horizontal(bytes, stride, u64::wrapping_add)))
+        }
+        (Float32, Predictor::FloatingPoint) => Samples::F32(undo_floating_point(bytes, stride, f32::from_be_bytes)),
+        (Float64, Predictor::FloatingPoint) => Samples::F64(undo_floating_point(bytes, stride, f64::from_be_bytes)),
+        (_, Predictor::FloatingPoint) => return Err(DecodeError::Predictor),
+    })
 }
 
-fn undo_horizontal<T: Copy + Default>(samples: &mut [T], stride: usize, add: impl Fn(T, T) -> T + Copy) {
-    for row in samples.chunks_exact_mut(TILE_SIZE * stride) {
-        accumulate(row, stride, add);
-    }
+fn as_they_are<T: Pod>(bytes: &[u8]) -> Vec<T> {
+    bytemuck::pod_collect_to_vec(bytes)
 }
 
-/// Adds to each element the one `stride` before it. Sums stay in registers: reading back what was just written would cost five times as much.
-fn accumulate<T: Copy + Default>(row: &mut [T], stride: usize, add: impl Fn(T, T) -> T) {
-    fn by<T: Copy + Default, const N: usize>(row: &mut [T], add: impl Fn(T, T) -> T) {
-        let mut sums = [T::default(); N];
-        for pixel in row.chunks_exact_mut(N) {
+/// Adds to each sample the one of the pixel to its left. Sums stay in registers: reading back what was just written would cost five times as much.
+fn undo_horizontal<T: Pod>(bytes: &[u8], stride: usize, add: impl Fn(T, T) -> T + Copy) -> Vec<T> {
+    fn by<T: Pod, const N: usize>(row: &mut [T], add: impl Fn(T, T) -> T) {
+        let mut sums = [T::zeroed(); N];
+        for pixel in row.as_chunks_mut::<N>().0 {
             for (sample, sum) in pixel.iter_mut().zip(&mut sums) {
                 *sum = add(*sample, *sum);
                 *sample = *sum;
             }
         }
     }
-    match stride {
-        1 => by::<T, 1>(row, add),
-        3 => by::<T, 3>(row, add),
-        4 => by::<T, 4>(row, add),
-        _ => (stride..row.len()).for_each(|i| row[i] = add(row[i], row[i - stride])),
+    let size = size_of::<T>();
+    if stride == 1 {
+        let mut out = Vec::with_capacity(bytes.len() / size);
+        for row in bytes.chunks_exact(TILE_SIZE * size) {
+            let mut sum = T::zeroed();
+            out.extend(row.chunks_exact(size).map(|sample| {
+                sum = add(bytemuck::pod_read_unaligned(sample), sum);
+                sum
+            }));
+        }
+        return out;
     }
+    let mut out: Vec<T> = as_they_are(bytes);
+    for row in out.chunks_exact_mut(TILE_SIZE * stride) {
+        match stride {
+            3 => by::<T, 3>(row, add),
+            4 => by::<T, 4>(row, add),
+            _ => (stride..row.len()).for_each(|i| row[i] = add(row[i], row[i - stride])),
+        }
+    }
+    out
 }
 
 /// Adobe Photoshop TIFF Technical Note 3: bytes of a row are differenced, and stored most significant bytes of all samples first.
-fn undo_floating_point<const BYTES: usize>(bytes: &mut [u8], stride: usize) {
+fn undo_floating_point<T, const BYTES: usize>(
+    bytes: &mut [u8],
+    stride: usize,
+    of: impl Fn([u8; BYTES]) -> T,
+) -> Vec<T> {
     let row_samples = TILE_SIZE * stride;
-    let mut shuffled = vec![0; row_samples * BYTES];
+    let mut out = Vec::with_capacity(bytes.len() / BYTES);
     for row in bytes.chunks_exact_mut(row_samples * BYTES) {
-        shuffled.copy_from_slice(row);
         if stride == 1 {
-            accumulate_bytes(&mut shuffled);
+            accumulate_bytes(row);
         } else {
-            accumulate(&mut shuffled, stride, u8::wrapping_add);
+            (stride..row.len()).for_each(|i| row[i] = row[i].wrapping_add(row[i - stride]));
         }
-        let planes: [&[u8]; BYTES] = std::array::from_fn(|k| &shuffled[k * row_samples..(k + 1) * row_samples]);
-        let (samples, _) = row.as_chunks_mut::<BYTES>();
-        for (i, sample) in samples.iter_mut().enumerate().take(row_samples) {
-            *sample = std::array::from_fn(|k| planes[BYTES - 1 - k][i]);
-        }
+        let planes: [&[u8]; BYTES] = std::array::from_fn(|k| &row[k * row_samples..(k + 1) * row_samples]);
+        out.extend((0..row_samples).map(|i| of(std::array::from_fn(|k| planes[k][i]))));
     }
+    out
 }
 
-/// Adds to each byte all before it. Sixteen at a time, in four steps of one, two, four and eight: one after another would wait for each addition.
+/// Adds to each byte all before it. Sixteen at a time, in four steps of one, two, four and eight bytes: one after another would wait for each addition.
+#[cfg(target_arch = "x86_64")]
 fn accumulate_bytes(row: &mut [u8]) {
-    fn shifted<const BY: usize>(of: [u8; 16]) -> [u8; 16] {
-        std::array::from_fn(|i| if i >= BY { of[i].wrapping_add(of[i - BY]) } else { of[i] })
-    }
-    let mut before = 0;
+    let Some(pulp::x86::V1 { sse2, .. }) = pulp::x86::V1::try_new() else { return accumulate_rest(row, 0) };
+    let mut before = sse2._mm_setzero_si128();
     let (chunks, rest) = row.as_chunks_mut::<16>();
     for chunk in chunks {
-        let sums = shifted::<8>(shifted::<4>(shifted::<2>(shifted::<1>(*chunk))));
-        *chunk = sums.map(|sum| sum.wrapping_add(before));
-        before = before.wrapping_add(sums[15]);
+        let mut sums = bytemuck::cast(*chunk);
+        sums = sse2._mm_add_epi8(sums, sse2._mm_slli_si128::<1>(sums));
+        sums = sse2._mm_add_epi8(sums, sse2._mm_slli_si128::<2>(sums));
+        sums = sse2._mm_add_epi8(sums, sse2._mm_slli_si128::<4>(sums));
+        sums = sse2._mm_add_epi8(sums, sse2._mm_slli_si128::<8>(sums));
+        *chunk = bytemuck::cast(sse2._mm_add_epi8(sums, before));
+        let last = (sse2._mm_extract_epi16::<7>(sums) >> 8) as i8;
+        before = sse2._mm_add_epi8(before, sse2._mm_set1_epi8(last));
     }
-    for byte in rest {
+    accumulate_rest(rest, (sse2._mm_extract_epi16::<7>(before) >> 8) as u8);
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn accumulate_bytes(row: &mut [u8]) {
+    accumulate_rest(row, 0);
+}
+
+fn accumulate_rest(bytes: &mut [u8], mut before: u8) {
+    for byte in bytes {
         before = before.wrapping_add(*byte);
         *byte = before;
     }
