@@ -51,8 +51,12 @@ pub(crate) fn run() {
     for (full, empty) in &plans {
         let Some((begin, rest)) = full.split_first() else { continue };
         first.ask(&s3, &mut connection, begin);
-        rest.iter().for_each(|tile| further.ask(&s3, &mut connection, tile));
-        empty.iter().for_each(|tile| sparse.ask(&s3, &mut connection, tile));
+        for tile in rest {
+            further.ask(&s3, &mut connection, tile);
+        }
+        for tile in empty {
+            sparse.ask(&s3, &mut connection, tile);
+        }
     }
     println!("| tile from a bucket, {} ms a request | tiles | requests each | p50 ms | p99 ms |", DELAY.as_millis());
     println!("|---|---|---|---|---|");

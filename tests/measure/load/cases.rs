@@ -36,7 +36,7 @@ pub(crate) struct Case {
 
 /// All of them.
 pub(crate) fn all(server: &Stack, address: SocketAddr) -> Vec<Case> {
-    let scene = tiles(server, "scene/R", ZOOMS);
+    let scene = tiles(server, "scene/R");
     let beside: Vec<Tile> = scene.iter().map(|(z, x, y)| (*z, x + BESIDE, *y)).collect();
     let closer: Vec<Tile> = scene.iter().filter(|tile| tile.0 == scene_maxzoom(&scene)).map(in_one_zoom).collect();
     let band = Look {
@@ -81,14 +81,14 @@ pub(crate) fn all(server: &Stack, address: SocketAddr) -> Vec<Case> {
             "RGB of one 8-bit COG",
             "/rgb/photo/{}?r_range=[1,255]&g_range=[1,255]&b_range=[1,255]",
             photo,
-            tiles(server, "photo/1", ZOOMS),
+            tiles(server, "photo/1"),
         ),
-        case("classes", "/singleband/landcover/1/{}", landcover, tiles(server, "landcover/1", ZOOMS)),
+        case("classes", "/singleband/landcover/1/{}", landcover, tiles(server, "landcover/1")),
         case(
             "elevation, color map and stretch",
             "/singleband/dem/1/{}?colormap=terrain&stretch_range=[200,2800]",
             dem,
-            tiles(server, "dem/1", ZOOMS),
+            tiles(server, "dem/1"),
         ),
         case(
             "NDVI of two bands",
@@ -99,14 +99,13 @@ pub(crate) fn all(server: &Stack, address: SocketAddr) -> Vec<Case> {
         case("one band, a zoom closer than it has", band_url, band.clone(), closer),
         case("beside the raster: transparent", band_url, band.clone(), beside),
         not_modified(address, band_url, band, scene),
-        Case {
-            name: "/metadata of a dataset",
-            requests: vec![get("/metadata/scene/R", "")],
-            status: 200,
-            made: None,
-            plan_only: false,
-        },
+        metadata(),
     ]
+}
+
+fn metadata() -> Case {
+    let requests = vec![get("/metadata/scene/R", "")];
+    Case { name: "/metadata of a dataset", requests, status: 200, made: None, plan_only: false }
 }
 
 /// The same tiles at a server of another kind: `{}` stands for the tile.
@@ -140,7 +139,7 @@ fn path(url: &str, (z, x, y): Tile) -> String {
 }
 
 /// Tiles whose middle lies where the dataset is valid, shuffled.
-fn tiles(server: &Stack, keys: &str, zooms: u8) -> Vec<Tile> {
+fn tiles(server: &Stack, keys: &str) -> Vec<Tile> {
     let metadata = server.metadata(keys);
     let hull = Hull::parse(&metadata["convex_hull"]);
     let maxzoom = metadata["maxzoom"].as_u64().unwrap() as u8;
@@ -149,7 +148,7 @@ fn tiles(server: &Stack, keys: &str, zooms: u8) -> Vec<Tile> {
         hull.contains(lon, lat)
     };
     let of = |z: u8| hull.tiles(z).into_iter().map(move |(x, y)| (z, x, y));
-    let mut tiles: Vec<Tile> = (maxzoom + 1 - zooms..=maxzoom).flat_map(of).filter(inside).collect();
+    let mut tiles: Vec<Tile> = (maxzoom + 1 - ZOOMS..=maxzoom).flat_map(of).filter(inside).collect();
     tiles.sort_by_key(|(z, x, y)| scramble(SEED ^ u64::from(*z) << 58 ^ u64::from(*x) << 29 ^ u64::from(*y)));
     tiles
 }

@@ -135,7 +135,9 @@ fn landcover() -> Raster {
         .filled(Formula::new(move |p| Some(class(ground.at(p.col, p.row)))))
         .nodata(0.0);
     let mut table = vec![[0; 3]; 256];
-    CLASSES.iter().for_each(|(class, color)| table[usize::from(*class)] = *color);
+    for (class, color) in CLASSES {
+        table[usize::from(class)] = color;
+    }
     raster.color_table = Some(table);
     raster
 }

@@ -76,7 +76,7 @@ impl Drop for Other {
 
 /// Answers `/body` with as many bytes as a tile has, `/empty` with none, until killed.
 pub(crate) fn serve_bare() {
-    let body = Bytes::from((0..BODY_BYTES).map(|i| (i * 31 >> 3) as u8).collect::<Vec<_>>());
+    let body = Bytes::from((0..BODY_BYTES).map(|i| ((i * 31) >> 3) as u8).collect::<Vec<_>>());
     let answer = async move || ([(header::CONTENT_TYPE, "image/png")], body.clone());
     let routes = Router::new().route("/body", get(answer)).route("/empty", get(async || StatusCode::NOT_MODIFIED));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -94,7 +94,7 @@ pub(crate) fn print(rows: &[Row]) {
     for row in rows {
         let sum = row.steps().map(|steps| steps.sum() + row.bare(rows));
         let (sum_text, ratio) =
-            sum.map_or(("".to_owned(), "".to_owned()), |sum| (format!("{sum:.3}"), format!("{:.2}", row.cpu() / sum)));
+            sum.map_or((String::new(), String::new()), |sum| (format!("{sum:.3}"), format!("{:.2}", row.cpu() / sum)));
         let kilobytes = row.bytes as f64 / row.waits.len() as f64 / 1000.0;
         println!(
             "| {} | {} | {:.0} | {:.2} | {:.2} | {:.3} ({:.3}–{:.3}) | {sum_text} | {ratio} | {kilobytes:.1} |",
