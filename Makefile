@@ -3,18 +3,20 @@
 #   make run [DIR=folder-or-pattern] [ARGS='--listen 0.0.0.0:8080']    see your rasters; a demo folder is made if DIR names none
 #   make test      everything that is tested, end to end
 #   make soak      the storm of three ingestors, ten times as long
+#   make bench     what tiles cost: load on kiln-server with rasters by formula [ROW_SECONDS=6] [KILN_FLOOR=binary of the floor]
 #   make lint      formatting, lints, dependency rules
 #   make tools     install what building needs, nothing else
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint tools demo judges
+.PHONY: help run test soak bench lint tools demo judges
 
 CARGO := $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo))
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 JUDGES := $(abspath $(TARGET))/judges
 DIR ?= demo
+ROW_SECONDS ?= 6
 ARGS ?=
 
 # Installs what the array named in $(1) lists, by Debian's names.
@@ -31,7 +33,7 @@ echo "installing $${$(1)[*]}"; \
 endef
 
 help:
-	@sed -n '3,7s/^# *//p' Makefile
+	@sed -n '3,8s/^# *//p' Makefile
 
 run: tools
 	@$(CARGO) build --release --bin kiln --bin demo
@@ -48,6 +50,10 @@ test: tools judges
 soak: tools judges
 	$(CARGO) build --workspace --bins
 	KILN_SOAK=1 KILN_JUDGES='$(JUDGES)' $(CARGO) test -p tests --test e2e -- --nocapture many_ingestors every_response
+
+bench: tools
+	@$(CARGO) build --release --bin kiln --bin kiln-server --bin measure
+	@$(TARGET)/release/measure load --seconds $(ROW_SECONDS)
 
 # Programs of others that tests hold Kiln against: in a Python environment of their own, and beside their scripts.
 judges:

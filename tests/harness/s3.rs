@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
@@ -60,6 +61,8 @@ struct Inner {
     count: AtomicU64,
     requests: AtomicU64,
     away: AtomicBool,
+    /// Microseconds that each request takes longer.
+    delay_us: AtomicU64,
 }
 
 /// A running server; it ends with the test.
@@ -87,6 +90,7 @@ impl S3Server {
             count: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             away: AtomicBool::new(false),
+            delay_us: AtomicU64::new(0),
         });
         let (tell, told) = mpsc::channel();
         let served = Arc::clone(&inner);
@@ -154,6 +158,11 @@ impl S3Server {
         self.inner.requests.load(Ordering::Relaxed)
     }
 
+    /// From now on every request waits so long before it is looked at, as if the store were far away.
+    pub fn set_delay(&self, delay: Duration) {
+        self.inner.delay_us.store(delay.as_micros() as u64, Ordering::Relaxed);
+    }
+
     /// Answers every request with 503 while away.
     pub fn set_away(&self, away: bool) {
         self.inner.away.store(away, Ordering::Relaxed);
@@ -161,14 +170,23 @@ impl S3Server {
 }
 
 async fn serve(inner: Arc<Inner>, tell: &mpsc::Sender<SocketAddr>) {
-    let mut builder = S3ServiceBuilder::new(Memory(inner));
+    let mut builder = S3ServiceBuilder::new(Memory(Arc::clone(&inner)));
     builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
     let service = builder.build();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     tell.send(listener.local_addr().expect("an address")).expect("somebody waits for the address");
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let service = service.clone();
+        let (service, inner) = (service.clone(), Arc::clone(&inner));
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let (service, delay) = (service.clone(), Duration::from_micros(inner.delay_us.load(Ordering::Relaxed)));
+            async move {
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+                Service::call(&service, request).await
+            }
+        });
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             // A client that goes away is no concern of ours.

@@ -178,7 +178,7 @@ pub(crate) fn lambda(count: usize, storage: Option<&Path>) {
 }
 
 /// Ingests what is there, and publishes the head of the log.
-fn publish(scene: &Scene) {
+pub(crate) fn publish(scene: &Scene) {
     let mut writer = Launch::watch_of(scene, &scene.source()).start();
     let mut head = 0;
     writer.wait_for("has published what is there", LIMIT, || {
@@ -191,7 +191,7 @@ fn publish(scene: &Scene) {
 }
 
 /// Copies the store into the bucket, what makes it visible last.
-fn copy(scene: &Scene, s3: &S3Server) {
+pub(crate) fn copy(scene: &Scene, s3: &S3Server) {
     for folder in ["cogs", "commits", "snapshots", "manifests"] {
         for path in scene.stored(folder) {
             let key = format!("kiln/{path}");

@@ -1,10 +1,13 @@
 //! Measurements of the whole: what a person would time with a watch, and the CPU a tile costs.
 //!
-//! `cargo run --release -p tests --bin measure -- drop-to-tile | many-small [N] | tile-cpu | ingestors [N] | publish-to-visible | lambda [N] [FOLDER]`, with release
-//! binaries built before. The last three need a nats-server on the path, or in the environment that `KILN_JUDGES` names.
+//! `cargo run --release -p tests --bin measure -- drop-to-tile | many-small [N] | tile-cpu | load [--seconds N] [--only PART-OF-A-NAME] | cold-s3 |
+//! ingestors [N] | publish-to-visible | lambda [N] [FOLDER]`, with release binaries built before. The last three need a nats-server on the path, or in the
+//! environment that `KILN_JUDGES` names.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement for developers")]
 
 mod cloud;
+mod cold_s3;
+mod load;
 mod processes;
 
 use std::fs;
@@ -24,6 +27,8 @@ use processes::{cpu_seconds, peak_memory_of_group};
 pub(crate) const LIMIT: Duration = Duration::from_mins(10);
 /// Zoom levels above the finest whose tiles are asked for.
 const ZOOMS: u8 = 3;
+/// Seconds that each row of `load` is measured unless told otherwise.
+const LOAD_SECONDS: f64 = 6.0;
 /// How often the list of tiles is walked while CPU is counted.
 const WALKS: usize = 5;
 
@@ -33,6 +38,9 @@ fn main() {
         Some("drop-to-tile") => drop_to_tile(),
         Some("many-small") => many_small(args.next().and_then(|n| n.parse().ok()).unwrap_or(2000)),
         Some("tile-cpu") => tile_cpu(),
+        Some("load") => load(&args.collect::<Vec<_>>()),
+        Some("cold-s3") => cold_s3::run(),
+        Some("bare-server") => load::others::serve_bare(),
         Some("ingestors") => cloud::ingestors(args.next().and_then(|n| n.parse().ok()).unwrap_or(300)),
         Some("publish-to-visible") => cloud::publish_to_visible(),
         Some("lambda") => {
@@ -40,9 +48,16 @@ fn main() {
             cloud::lambda(count, args.next().as_deref().map(std::path::Path::new));
         }
         _ => println!(
-            "measure drop-to-tile | many-small [N] | tile-cpu | ingestors [N] | publish-to-visible | lambda [N]"
+            "measure drop-to-tile | many-small [N] | tile-cpu | load [--seconds N] [--only PART-OF-A-NAME] | cold-s3 | ingestors [N] | publish-to-visible | lambda [N]"
         ),
     }
+}
+
+/// `load` with what is said of it.
+fn load(args: &[String]) {
+    let after = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
+    let seconds = after("--seconds").and_then(|n| n.parse().ok()).unwrap_or(LOAD_SECONDS);
+    load::run(seconds, after("--only").map(String::as_str));
 }
 
 /// A uint16 UTM raster like a satellite's: octaves of noise, a wedge without data.

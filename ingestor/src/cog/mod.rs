@@ -8,6 +8,8 @@
 //! The file is a little-endian BigTIFF: ghost area of GDAL's COG driver, image file directories with all their tables, then blocks from the
 //! smallest overview to full resolution (documentation of GDAL's COG driver, "Header ghost area" and "Tile data leader and trailer").
 
+#[doc(hidden)]
+pub mod bench;
 mod block;
 mod copy;
 mod header;

@@ -6,6 +6,8 @@
 //! `statistics` read and measure, `place` chooses tiles, `warp` (by `cells` and `kernel`) gives windows to the COG writer.
 
 mod bands;
+#[doc(hidden)]
+pub mod bench;
 mod beside;
 mod cells;
 mod cog_of;

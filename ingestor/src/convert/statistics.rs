@@ -4,6 +4,8 @@
 //! 1979, merged row by row) and a histogram of the upper 18 bits of order-preserving keys, and a second one that resolves the bins
 //! percentiles fall into by 14 more bits: exact for 32-bit types, within 2⁻²⁰ relative for 64-bit ones. Memory is bounded either way.
 
+pub(super) mod bench;
+
 use shared::metadata::{BandStatistics, Histogram};
 
 use super::fault::Fault;
