@@ -3,6 +3,11 @@
 //! A pixel of the map is valid if the raster's pixel under its center is valid, as GDAL's warper has it; bilinear and cubic weights then go to
 //! the valid neighbours and are normalized. Where the map is coarser than the raster, kernels widen by the same factor.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined into a function that is compiled for wide vectors has them"
+)]
+
 use pulp::{Arch, NullaryFnOnce};
 
 use super::cells::Span;
@@ -253,7 +258,7 @@ impl<'v, T: Sample> Plane<'v, T> {
             let mut of_row = 0u16;
             if let Some(mask) = self.mask {
                 for (sample, mask) in self.samples[row.clone()].iter().zip(&mask[row]) {
-                    of_row += u16::from(self.judge.accepts(*sample) & (*mask != 0));
+                    of_row += u16::from(self.judge.accepts(*sample)) * u16::from(*mask != 0);
                 }
             } else {
                 for sample in &self.samples[row] {

@@ -1,5 +1,7 @@
 //! Sample types: what statistics and kernels ask of them.
 
+#![expect(clippy::inline_always, reason = "see kernel.rs")]
+
 use bytemuck::Pod;
 use gdal::raster::GdalType;
 use shared::dataset::DataType;
