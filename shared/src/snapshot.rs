@@ -84,8 +84,8 @@ impl Manifest {
         Some(&self.steps[start..])
     }
 
-    /// The snapshot that is there as a whole and the steps from it.
-    fn from_whole(&self) -> (Whole, &[Step]) {
+    /// What it can be made from by whoever has nothing: the snapshot that is there as a whole, and the steps from it.
+    fn base(&self) -> (Whole, &[Step]) {
         let own = || Whole { n: self.n, path: self.path.clone(), bytes: self.bytes };
         let whole = self.whole.clone().unwrap_or_else(own);
         let steps = self.steps_from(whole.n).unwrap_or_default();
@@ -302,7 +302,7 @@ mod tests {
         let from = |n| manifest.steps_from(n).map(|steps| steps.iter().map(|step| step.to).collect::<Vec<_>>());
         assert_eq!((from(2), from(5), from(7)), (Some(vec![3, 5, 7]), Some(vec![7]), Some(vec![])));
         assert_eq!((from(4), from(1)), (None, None));
-        assert_eq!(manifest.from_whole().1.len(), 2);
+        assert_eq!(manifest.base().1.len(), 2);
     }
 
     #[test]

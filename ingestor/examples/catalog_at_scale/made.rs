@@ -18,7 +18,7 @@ const RECORD: &str = include_str!("../../../shared/src/catalog/record.dict.json"
 
 /// Makes a replica of so many datasets, and a store that has the last of its commits: as if the earlier ones were collected.
 pub(super) async fn fill(store: &Store, state: &Path, count: usize) {
-    if super::exists(&state.join("replica.sqlite")) {
+    if state.join("replica.sqlite").exists() {
         return;
     }
     std::fs::create_dir_all(state).unwrap();
@@ -123,7 +123,7 @@ fn dataset(i: usize, input: String) -> Dataset {
     (histogram.min, histogram.max) = (statistics.min, statistics.max);
     for bin in 0..256 {
         let bell = (-(f64::from(bin) - 60.0).powi(2) / 1800.0).exp();
-        histogram.counts.push((2_500_000.0 * bell * (0.7 + 0.6 * random())) as u64);
+        histogram.counts.push((2_500_000.0 * bell * (0.95 + 0.1 * random())) as u64);
     }
     dataset
 }

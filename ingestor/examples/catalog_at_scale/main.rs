@@ -8,7 +8,7 @@ mod made;
 mod queries;
 mod served;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -122,8 +122,4 @@ async fn publish_changes(
             if manifest.whole.is_none() { "; the whole file was uploaded too" } else { "" },
         ),
     );
-}
-
-fn exists(path: &Path) -> bool {
-    path.exists()
 }

@@ -5,7 +5,7 @@
 //!   length of the JSON: varint
 //!   the Dataset as JSON, its percentiles and histogram counts left empty
 //!   number of percentiles: varint; of each 2·zigzag(difference from the one before) if it is an integer: varint; else the byte 1 and a little-endian f64
-//!   number of counts: varint; each: varint
+//!   number of counts: varint; of each zigzag(difference from the one before): varint
 //! ```
 //! The two lists are most of a record. A varint is LEB128, as in WebAssembly. Two versions of zstd may pack the same record into other bytes: what is
 //! unpacked is the same.
@@ -55,14 +55,19 @@ pub(super) fn pack(dataset: &Dataset) -> Result<Vec<u8>, serde_json::Error> {
         if value.abs() < INTEGER_MAX && (integer as f64).to_bits() == value.to_bits() {
             let step = integer - last;
             last = integer;
-            write_varint(&mut bytes, (((step << 1) ^ (step >> 63)) as u64) << 1);
+            write_varint(&mut bytes, zigzag(step) << 1);
         } else {
             bytes.push(1);
             bytes.extend(value.to_le_bytes());
         }
     }
     write_varint(&mut bytes, counts.len() as u64);
-    counts.into_iter().for_each(|count| write_varint(&mut bytes, count));
+    let mut last = 0;
+    for count in counts {
+        // Wrapping there and back gives every count, however large.
+        write_varint(&mut bytes, zigzag(count.wrapping_sub(last) as i64));
+        last = count;
+    }
     let mut compressor = Compressor::with_prepared_dictionary(&ENCODER).map_err(serde_json::Error::io)?;
     compressor.compress(&bytes).map_err(serde_json::Error::io)
 }
@@ -78,7 +83,7 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Dataset, serde_json::Error> {
     if let Some(statistics) = &mut dataset.metadata.statistics {
         let mut rest = lists;
         statistics.percentiles = read_percentiles(&mut rest).ok_or_else(damaged)?;
-        statistics.histogram.counts = read_list(&mut rest, read_varint).ok_or_else(damaged)?;
+        statistics.histogram.counts = read_counts(&mut rest).ok_or_else(damaged)?;
     }
     Ok(dataset)
 }
@@ -105,9 +110,26 @@ fn read_percentiles(rest: &mut &[u8]) -> Option<Vec<f64>> {
             return Some(f64::from_le_bytes(*value));
         }
         let step = written >> 1;
-        last = last.checked_add((step >> 1) as i64 ^ -((step & 1) as i64))?;
+        last = last.checked_add(unzigzag(step))?;
         Some(last as f64)
     })
+}
+
+fn read_counts(rest: &mut &[u8]) -> Option<Vec<u64>> {
+    let mut last = 0u64;
+    read_list(rest, |rest| {
+        last = last.wrapping_add(unzigzag(read_varint(rest)?) as u64);
+        Some(last)
+    })
+}
+
+/// Small numbers of either sign as small ones without.
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 fn read_list<T>(rest: &mut &[u8], mut item: impl FnMut(&mut &[u8]) -> Option<T>) -> Option<Vec<T>> {
@@ -159,7 +181,9 @@ mod tests {
         let mut without = record(Vec::new(), Vec::new());
         without.metadata.statistics = None;
         let large = (1..=99).map(|p| f64::from(p * 40)).collect();
-        for dataset in [without, record(odd, vec![0, 1, 127, 128, u64::MAX]), record(large, (0..256).collect())] {
+        for dataset in
+            [without, record(odd, vec![0, 1, 127, 128, u64::MAX, 0, 1 << 63]), record(large, (0..256).collect())]
+        {
             let back = unpack(&pack(&dataset).unwrap()).unwrap();
             assert_eq!(back, dataset);
             let bits = |d: &Dataset| -> Vec<u64> {

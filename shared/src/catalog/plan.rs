@@ -6,12 +6,16 @@
 use std::fmt::Write as _;
 
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+use rusqlite::{Connection, ToSql};
 
 use super::query::{DatasetFilter, DatasetQuery};
 use super::rows::join_keys;
 use super::schema::KEY_SEPARATOR;
 use super::{CatalogError, totals};
+
+mod key_tests;
+
+use key_tests::{KeyTests, count_by_key, tests_of};
 
 /// Key values, and boxes, looked at to learn how many datasets a condition leaves: so many or more count as many.
 const LOOKED_AT_MAX: usize = 2000;
@@ -37,15 +41,6 @@ enum Finder {
     Bounds,
 }
 
-/// The conditions of a filter on one key.
-#[derive(Clone, Debug, Default)]
-struct KeyTests<'a> {
-    values: Vec<&'a [String]>,
-    globs: Vec<&'a str>,
-    from: Vec<&'a str>,
-    to: Vec<&'a str>,
-}
-
 /// A question about a collection's datasets.
 pub(super) struct Plan<'a> {
     collection: i64,
@@ -55,34 +50,7 @@ pub(super) struct Plan<'a> {
     finder: Finder,
 }
 
-impl<'a> KeyTests<'a> {
-    /// The one value that passes, if that is known.
-    fn one(&self) -> Option<&'a str> {
-        match self.values.as_slice() {
-            [[one]] => Some(one),
-            _ => None,
-        }
-    }
-
-    /// The tests on an expression, each as ` AND …`.
-    fn write(&self, value: &str, sql: &mut Sql<'a>) {
-        for wanted in &self.values {
-            let _ = match wanted.len() {
-                1 => write!(sql.text, " AND {value} = ?"),
-                n => write!(sql.text, " AND {value} IN ({})", vec!["?"; n].join(",")),
-            };
-            sql.parameters.extend(wanted.iter().map(|one| ToSqlOutput::from(one.as_str())));
-        }
-        for (test, texts) in [("GLOB", &self.globs), (">=", &self.from), ("<=", &self.to)] {
-            for text in texts {
-                let _ = write!(sql.text, " AND {value} {test} ?");
-                sql.parameters.push((*text).into());
-            }
-        }
-    }
-}
-
-impl<'a> Sql<'a> {
+impl Sql<'_> {
     /// At most so many, leaving out so many: the end of a statement.
     fn page(&mut self, limit: usize, offset: usize) {
         self.text += " LIMIT ? OFFSET ?";
@@ -359,51 +327,6 @@ impl<'a> Plan<'a> {
             (all.datasets as f64 * (wide * high / area).min(1.0)).max(counted as f64)
         }))
     }
-}
-
-fn tests_of(filter: &DatasetFilter) -> Vec<(usize, KeyTests<'_>)> {
-    let mut tests = std::collections::BTreeMap::<usize, KeyTests<'_>>::new();
-    for (key, values) in &filter.values {
-        tests.entry(*key).or_default().values.push(values);
-    }
-    for (key, glob) in &filter.globs {
-        tests.entry(*key).or_default().globs.push(glob);
-    }
-    for (key, from) in &filter.from {
-        tests.entry(*key).or_default().from.push(from);
-    }
-    for (key, to) in &filter.to {
-        tests.entry(*key).or_default().to.push(to);
-    }
-    tests.into_iter().collect()
-}
-
-/// How many datasets pass the tests on one key; None if too many values would have to be looked at.
-fn count_by_key(
-    conn: &Connection,
-    collection: i64,
-    key: usize,
-    tests: &KeyTests<'_>,
-) -> Result<Option<u64>, CatalogError> {
-    if let Some(one) = tests.one() {
-        let mut statement =
-            conn.prepare_cached("SELECT datasets FROM key_values WHERE collection = ?1 AND key = ?2 AND value = ?3")?;
-        let n: Option<i64> = statement.query_row(params![collection, key as i64, one], |row| row.get(0)).optional()?;
-        return Ok(Some(n.unwrap_or(0) as u64));
-    }
-    let mut sql = Sql { text: "SELECT count(*), sum(CASE WHEN 1".to_owned(), parameters: Vec::new() };
-    // Globs do not find values: they are tested on those that the others leave.
-    KeyTests { globs: tests.globs.clone(), ..KeyTests::default() }.write("value", &mut sql);
-    let _ = write!(
-        sql.text,
-        " THEN datasets ELSE 0 END) FROM (SELECT value, datasets FROM key_values WHERE collection = {collection} AND key = {key}"
-    );
-    KeyTests { globs: Vec::new(), ..tests.clone() }.write("value", &mut sql);
-    let _ = write!(sql.text, " LIMIT {LOOKED_AT_MAX})");
-    let parameters: Vec<&dyn ToSql> = sql.parameters.iter().map(|p| p as &dyn ToSql).collect();
-    let (seen, n): (i64, Option<i64>) =
-        conn.prepare_cached(&sql.text)?.query_row(parameters.as_slice(), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(((seen as usize) < LOOKED_AT_MAX).then_some(n.unwrap_or(0) as u64))
 }
 
 #[cfg(test)]

@@ -168,7 +168,9 @@ impl Header {
     fn encode(self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend((PAGE_BYTES as u32).to_le_bytes());
-        [self.from, self.to, self.bytes].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+        for number in [self.from, self.to, self.bytes] {
+            bytes.extend(number.to_le_bytes());
+        }
         let sum = hash(&bytes);
         bytes.extend(sum);
         bytes

@@ -69,7 +69,7 @@ fn cache_name(path: &Path) -> String {
 /// What a snapshot can be made from, the cheapest first.
 fn bases<'a>(store: &ReadStore, manifest: &'a Manifest, cache: &FilePath) -> Vec<Base<'a>> {
     let moved = |steps: &[Step]| steps.iter().map(|step| step.bytes).sum::<u64>();
-    let (whole, steps) = manifest.from_whole();
+    let (whole, steps) = manifest.base();
     let path = Path::from(whole.path.as_str());
     let file = store.local_path(&path);
     let cost = moved(steps) + if file.is_some() { 0 } else { whole.bytes };
@@ -115,14 +115,13 @@ async fn make(store: &ReadStore, manifest: &Manifest, base: Base<'_>, file: &Fil
 
 async fn take_step(store: &ReadStore, manifest: &Manifest, step: &Step, file: &FilePath) -> Result<(), SnapshotError> {
     let path = Path::from(step.path.as_str());
-    let delta = match store.local_path(&path) {
-        Some(delta) => delta,
-        None => {
-            let delta = with_suffix(file, "step.part");
-            let _ = tokio::fs::remove_file(&delta).await;
-            store.download(&path, &delta).await?;
-            delta
-        }
+    let delta = if let Some(delta) = store.local_path(&path) {
+        delta
+    } else {
+        let delta = with_suffix(file, "step.part");
+        let _ = tokio::fs::remove_file(&delta).await;
+        store.download(&path, &delta).await?;
+        delta
     };
     let (from, to, applied, taken) = (step.from, step.to, delta.clone(), file.to_owned());
     let done = tokio::task::spawn_blocking(move || delta::apply(&applied, &taken, from, to)).await;

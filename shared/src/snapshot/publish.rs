@@ -52,7 +52,7 @@ pub enum Published {
 
 /// Whether a snapshot of so many bytes should be there as a whole, and not only as a delta of so many bytes from the one before.
 pub fn whole_is_due(before: &Manifest, delta_bytes: u64, bytes: u64) -> bool {
-    let steps = before.from_whole().1;
+    let steps = before.base().1;
     let sum = steps.iter().map(|step| step.bytes).sum::<u64>() + delta_bytes;
     steps.len() >= STEPS_FROM_WHOLE_MAX || sum > bytes / STEPS_PART
 }
@@ -86,7 +86,7 @@ pub async fn publish_draft(store: &Store, draft: Draft) -> Result<Published, Sna
     let mut uploaded: Vec<Path> = Vec::new();
     let is_step = step.is_some();
     if let Some((before, delta, delta_bytes)) = step {
-        let rests_on = before.from_whole().0;
+        let rests_on = before.base().0;
         let at = layout::delta(&DeltaName { to: n, id, from: before.n, whole: rests_on.n });
         store.upload_file(&delta, &at, || ()).await?;
         manifest.steps = before.steps;

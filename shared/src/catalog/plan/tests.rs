@@ -115,7 +115,9 @@ fn every_way_to_find_rows_finds_the_same() {
             assert_eq!(extent, wanted.iter().map(west).min_by(f64::total_cmp), "{filter:?} by {finder:?}");
             for key in 0..3 {
                 let mut counted = std::collections::BTreeMap::<String, i64>::new();
-                wanted.iter().for_each(|dataset| *counted.entry(dataset.keys[key].clone()).or_default() += 1);
+                for dataset in &wanted {
+                    *counted.entry(dataset.keys[key].clone()).or_default() += 1;
+                }
                 let found = ask(&conn, &plan.values(key, "", (1000, 0)), |row| Ok((row.get(0)?, row.get(1)?)));
                 assert_eq!(found, counted.into_iter().collect::<Vec<_>>(), "{filter:?} by {finder:?}");
             }
