@@ -15,13 +15,15 @@ use super::{CatalogError, totals};
 
 mod key_tests;
 
-use key_tests::{KeyTests, count_by_key, tests_of};
+use key_tests::{KeyTests, count_by_key, literal_start, tests_of};
 
 /// Key values, and boxes, looked at to learn how many datasets a condition leaves: so many or more count as many.
 const LOOKED_AT_MAX: usize = 2000;
 /// What a row costs that is looked at, in units of one that is found in its place in an index: to sort it, to test its bounds.
 const SORT_COST: f64 = 2.0;
 const BOUNDS_COST: f64 = 3.0;
+/// A box that holds a larger part of all footprints leaves so many that a page is found without gathering them.
+const FOOTPRINTS_PART: f64 = 0.2;
 
 /// A statement with its parameters, in order.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(super) struct Plan<'a> {
     /// By index of the key; keys without a condition have none.
     tests: Vec<(usize, KeyTests<'a>)>,
     finder: Finder,
+    /// Whether the footprints in the box are few enough to be gathered first, however rows are found.
+    knows_footprints: bool,
 }
 
 impl Sql<'_> {
@@ -68,7 +72,8 @@ impl<'a> Plan<'a> {
         order: &[usize],
         needed: Option<usize>,
     ) -> Result<Self, CatalogError> {
-        let mut plan = Self { collection, filter, tests: tests_of(filter), finder: Finder::Names };
+        let mut plan =
+            Self { collection, filter, tests: tests_of(filter), finder: Finder::Names, knows_footprints: false };
         let Some(all) = totals::of(conn, collection)? else { return Ok(plan) };
         let total = all.datasets as f64;
         let mut found = vec![];
@@ -105,6 +110,7 @@ impl<'a> Plan<'a> {
             if cost < best.1 { (finder, cost) } else { best }
         });
         plan.finder = best.0;
+        plan.knows_footprints = in_bounds.is_some_and(|n| n < total * FOOTPRINTS_PART);
         Ok(plan)
     }
 
@@ -115,14 +121,11 @@ impl<'a> Plan<'a> {
     }
 
     fn select(&self, query: &'a DatasetQuery) -> Sql<'a> {
-        let mut sql = self.rows("d.keys");
+        let names = self.names();
+        let mut sql = self.rows(names);
         // Ties, and the order when none was asked for: all keys.
-        let order: Vec<String> = self
-            .sorted_by(&query.order_by)
-            .into_iter()
-            .map(|key| self.value(key))
-            .chain(["d.keys".to_owned()])
-            .collect();
+        let order: Vec<String> =
+            self.sorted_by(&query.order_by).into_iter().map(|key| self.value(key)).chain([names.to_owned()]).collect();
         if let Some(after) = &query.after {
             let marks = vec!["?"; order.len()].join(",");
             let _ =
@@ -181,13 +184,13 @@ impl<'a> Plan<'a> {
         sql
     }
 
-    /// The statement up to its conditions: rows called `d`, which have `keys`.
+    /// The statement up to its conditions, of rows that have `names()`.
     fn rows(&self, columns: &str) -> Sql<'a> {
         let Finder::Key(by) = self.finder else { return self.of_datasets(columns) };
         if self.filter.bbox.is_some() {
             return self.of_datasets(columns);
         }
-        let text = format!("SELECT {columns} FROM dataset_keys d WHERE d.collection = ? AND d.key = {by}");
+        let text = format!("SELECT {columns} FROM dataset_keys k WHERE k.collection = ? AND k.key = {by}");
         let mut sql = Sql { text, parameters: vec![self.collection.into()] };
         self.write_tests(&mut sql);
         sql
@@ -227,6 +230,12 @@ impl<'a> Plan<'a> {
             tests.write(&self.value(*key), sql);
         }
         if let Some(bbox) = self.filter.bbox {
+            if self.finder != Finder::Bounds && self.knows_footprints {
+                // The sign keeps this a test of what is found, which needs the index of names only.
+                sql.text += " AND +d.id IN (";
+                self.write_footprints(sql);
+                sql.text += ")";
+            }
             let (first, second) = bbox.split();
             let mut boxes = Vec::new();
             for part in std::iter::once(first).chain(second) {
@@ -268,6 +277,10 @@ impl<'a> Plan<'a> {
             sql.text += " AND d.keys >= ?";
             sql.parameters.push((*from).into());
         }
+        for start in first.globs.iter().map(|glob| literal_start(glob)).filter(|start| !start.is_empty()) {
+            sql.text += " AND d.keys >= ? AND d.keys <= ?";
+            sql.parameters.extend([start.to_owned(), format!("{start}{}", char::MAX)].map(ToSqlOutput::from));
+        }
         for to in &first.to {
             sql.text += " AND d.keys < ?";
             sql.parameters.push(format!("{to}{}", char::from(KEY_SEPARATOR as u8 + 1)).into());
@@ -278,8 +291,13 @@ impl<'a> Plan<'a> {
     fn value(&self, key: usize) -> String {
         match self.finder {
             Finder::Key(by) if by == key => "value".to_owned(),
-            _ => format!("key_value(d.keys, {key})"),
+            _ => format!("key_value({}, {key})", self.names()),
         }
+    }
+
+    /// The keys in the rows that are found: where two tables have them, those of the one that is read first.
+    fn names(&self) -> &'static str {
+        if matches!(self.finder, Finder::Key(_)) { "k.keys" } else { "d.keys" }
     }
 
     fn one(&self, key: usize) -> Option<&'a str> {

@@ -106,7 +106,8 @@ fn every_way_to_find_rows_finds_the_same() {
         let mut finders = vec![Finder::Names, Finder::Key(1), Finder::Key(2)];
         finders.extend(filter.bbox.map(|_| Finder::Bounds));
         for finder in finders {
-            let plan = Plan { finder, ..Plan::new(&conn, 1, &filter, &[], None).unwrap() };
+            let knows_footprints = filter.values.is_empty();
+            let plan = Plan { finder, knows_footprints, ..Plan::new(&conn, 1, &filter, &[], None).unwrap() };
             let count = ask(&conn, &plan.count(), |row| row.get::<_, i64>(0));
             assert_eq!(count, [wanted.len() as i64], "{filter:?} by {finder:?}");
             let extent: Option<f64> = ask(&conn, &plan.extent(), |row| row.get(3)).remove(0);
