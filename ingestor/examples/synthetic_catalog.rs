@@ -70,14 +70,18 @@ async fn main() {
     stop.cancel();
     publishing.await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let last = snapshot_sizes(&folder.join("store/snapshots")).into_iter().next_back().map_or(0, |(_, size)| size);
+    let sizes = snapshot_sizes(&folder.join("store/snapshots"));
+    let last = sizes.into_iter().rfind(|(name, _)| name.ends_with(".sqlite")).map_or(0, |(_, size)| size);
     let total = written.load(Ordering::Relaxed);
     println!(
         "{count} datasets in {committed_s:.1} s, {} commits, published after {:.1} s",
         commits.load(Ordering::Relaxed),
         started.elapsed().as_secs_f64()
     );
-    println!("snapshots written: {total} bytes, the last has {last}: {:.1} times", total as f64 / last as f64);
+    println!(
+        "snapshots and deltas written: {total} bytes, the last whole file has {last}: {:.1} times",
+        total as f64 / last as f64
+    );
 }
 
 /// Adds up every snapshot file that ever appears: retention deletes some.
@@ -95,7 +99,7 @@ fn snapshot_sizes(folder: &std::path::Path) -> BTreeMap<String, usize> {
     entries
         .filter_map(|e| {
             Some((
-                e.file_name().into_string().ok().filter(|n| n.ends_with(".sqlite"))?,
+                e.file_name().into_string().ok().filter(|n| n.ends_with(".sqlite") || n.ends_with(".delta"))?,
                 e.metadata().ok()?.len() as usize,
             ))
         })

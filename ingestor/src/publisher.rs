@@ -1,4 +1,7 @@
 //! Commits → snapshot → manifest. Anyone may publish; nothing needs a lease.
+//!
+//! A small catalogue is written out whole and clean each time. A large one is published as it lies in the replica, page by page, so that one snapshot differs
+//! from the next in what was touched only, and servers fetch no more than that: `large.rs`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use shared::catalog::schema;
+use shared::config::test_setting;
 use shared::snapshot;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +19,10 @@ use crate::board::Board;
 use crate::nats::Nats;
 use crate::replica::{Replica, ReplicaError};
 use crate::retention;
+
+mod large;
+
+use large::Known;
 
 /// How long the log must be quiet.
 const QUIET: Duration = Duration::from_millis(200);
@@ -25,6 +33,10 @@ const INTERVAL_DURATIONS: u32 = 20;
 /// Others may publish the same number: a little jitter, and more where publishing takes long, makes it rare.
 const JITTER_MS: u64 = 20;
 const JITTER_PARTS: u32 = 2;
+/// Replicas of so many bytes and more are published by what changed: below, a whole file is as soon there.
+const LARGE_BYTES: u64 = 32 << 20;
+/// Sets that, for tests.
+const LARGE_BYTES_IN_TESTS: &str = "KILN_TEST_LARGE_BYTES";
 /// Of files being made into snapshots.
 const SCRATCH_EXTENSION: &str = "unpublished";
 /// Pause after a failure that may pass.
@@ -43,6 +55,9 @@ pub struct Publisher {
     /// Where servers elsewhere listen.
     nats: Option<Nats>,
     board: Arc<Board>,
+    large_bytes: u64,
+    /// What is known of the newest snapshot, once the catalogue is large.
+    known: Mutex<Option<Arc<Known>>>,
 }
 
 impl Publisher {
@@ -55,7 +70,14 @@ impl Publisher {
         nats: Option<Nats>,
         board: Arc<Board>,
     ) -> Self {
-        Self { replica, scratch, at_work, published, nats, board }
+        let large_bytes = test_setting(LARGE_BYTES_IN_TESTS).and_then(|text| text.parse().ok()).unwrap_or(LARGE_BYTES);
+        Self { replica, scratch, at_work, published, nats, board, large_bytes, known: Mutex::new(None) }
+    }
+
+    /// The same, for replicas of so many bytes and more as if they were large.
+    #[must_use]
+    pub fn large_from(self, large_bytes: u64) -> Self {
+        Self { large_bytes, ..self }
     }
 
     /// Publishes whenever `head` moves, until told to stop; the last commits are published before it ends.
@@ -112,8 +134,13 @@ impl Publisher {
         let newest = match newest {
             None => 0,
             Some((manifest, file)) => {
+                let n = manifest.n;
+                // It was fetched to be verified: what a delta from it needs is learnt on the way.
+                if manifest.bytes >= self.large_bytes {
+                    *self.known.lock().await = Some(Arc::new(Known::read(manifest, &file).await?));
+                }
                 snapshot::let_go(&reader, &file).await;
-                manifest.n
+                n
             }
         };
         if snapshot::latest_hint(&reader).await? != Some(newest) && newest > 0 {
@@ -149,14 +176,25 @@ impl Publisher {
         if let Some(n) = snapshot::numbers_past(&store.read_only(), head.saturating_sub(1)).await?.last() {
             return Ok(*n);
         }
-        let file = self.scratch.join(format!("{}.{SCRATCH_EXTENSION}", ulid::Ulid::generate()));
-        let published = self.publish_as(&file).await;
-        // Whatever happened, the file has done its work.
-        let _ = tokio::fs::remove_file(&file).await;
-        published
+        let started = Instant::now();
+        let files = Scratch::new(&self.scratch);
+        let published = if self.replica.bytes()? >= self.large_bytes {
+            self.publish_large(&files).await
+        } else {
+            self.publish_small(&files.whole).await
+        };
+        // Whatever happened, the files have done their work.
+        files.remove().await;
+        let (n, is_ours) = published?;
+        if is_ours {
+            tracing::debug!(snapshot.version = n, duration_ms = started.elapsed().as_millis(), "published");
+            retention::after_publish(store, n).await;
+        }
+        Ok(n)
     }
 
-    async fn publish_as(&self, file: &Path) -> Result<u64, ReplicaError> {
+    /// Returns the number, and whether it was not somebody else who published it.
+    async fn publish_small(&self, file: &Path) -> Result<(u64, bool), ReplicaError> {
         let (store, written) = (self.replica.store(), file.to_owned());
         let (n, format, datasets) = self
             .replica
@@ -166,12 +204,27 @@ impl Publisher {
                 Ok((schema::head(conn)?, schema::format(conn)?, schema::dataset_count(conn)?))
             })
             .await?;
-        let started = Instant::now();
-        if snapshot::publish(store, file, n, format, datasets, shared::clock::now_ms()).await? {
-            tracing::debug!(snapshot.version = n, datasets, duration_ms = started.elapsed().as_millis(), "published");
-            retention::after_publish(store, n).await;
+        Ok((n, snapshot::publish(store, file, n, format, datasets, shared::clock::now_ms()).await?))
+    }
+}
+
+/// Files that a publication makes.
+struct Scratch {
+    whole: PathBuf,
+    delta: PathBuf,
+}
+
+impl Scratch {
+    fn new(folder: &Path) -> Self {
+        let id = ulid::Ulid::generate();
+        let named = |kind: &str| folder.join(format!("{id}-{kind}.{SCRATCH_EXTENSION}"));
+        Self { whole: named("whole"), delta: named("delta") }
+    }
+
+    async fn remove(&self) {
+        for file in [&self.whole, &self.delta] {
+            let _ = tokio::fs::remove_file(file).await;
         }
-        Ok(n)
     }
 }
 
@@ -185,3 +238,6 @@ fn jitter(more: Duration) -> Duration {
     let most = JITTER_MS + u64::try_from(more.as_millis()).unwrap_or(0);
     Duration::from_millis((ulid::Ulid::generate().random() % u128::from(most)) as u64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,10 @@ async fn manifests(
     let (newest, rotten) = snapshot::newest_sound(&reader, scratch).await?;
     for (n, error) in rotten {
         if let Ok(manifest) = snapshot::manifest(&reader, n).await {
-            store.delete(&StorePath::from(manifest.path.as_str())).await.map_err(SnapshotError::from)?;
+            let own = manifest.steps.iter().filter(|step| step.to == n).map(|step| &step.path);
+            for path in own.chain([&manifest.path]) {
+                store.delete(&StorePath::from(path.as_str())).await.map_err(SnapshotError::from)?;
+            }
         }
         store.delete(&layout::manifest(n)).await.map_err(SnapshotError::from)?;
         report.push(format!("{error}: deleted; the next publication replaces it"));

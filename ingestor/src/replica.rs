@@ -157,6 +157,33 @@ impl Replica {
         Ok(answer?)
     }
 
+    /// Asks the catalogue and looks at its file, which holds all that was applied while this runs: no transaction is open then, and there is no
+    /// other file that belongs to it.
+    pub async fn with_file<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Connection, &Path) -> Result<T, ReplicaError> + Send + 'static,
+    ) -> Result<T, ReplicaError> {
+        let (conn, path) = (Arc::clone(&self.conn), file_path(&self.folder));
+        let done =
+            tokio::task::spawn_blocking(move || ask(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), &path));
+        done.await.map_err(|e| ReplicaError::File { path: self.folder.clone(), source: e.into() })?
+    }
+
+    /// The size of its file.
+    pub fn bytes(&self) -> Result<u64, ReplicaError> {
+        let path = file_path(&self.folder);
+        let meta = std::fs::metadata(&path).map_err(|source| ReplicaError::File { path, source })?;
+        Ok(meta.len())
+    }
+
+    /// Makes the copy anew from the newest snapshot that verifies and what follows it, so that its file differs from that snapshot's in little.
+    pub async fn start_again(&self) -> Result<(), ReplicaError> {
+        let _guard = self.log.lock().await;
+        self.rebuild().await?;
+        self.follow_locked().await?;
+        Ok(())
+    }
+
     /// The last commit applied.
     pub async fn head(&self) -> Result<u64, ReplicaError> {
         self.with(|conn| schema::head(conn)).await
@@ -308,6 +335,7 @@ impl Replica {
             }
             *conn = schema::open_replica(&file_path(&folder))?;
             schema::check_integrity(&conn)?;
+            schema::check_counts(&conn)?;
             Ok::<_, ReplicaError>(())
         });
         let done = done.await.map_err(|e| ReplicaError::File { path: self.folder.clone(), source: e.into() })?;

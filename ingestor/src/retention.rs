@@ -1,7 +1,9 @@
 //! Which snapshots, manifests and commits are kept, and the deletion of the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use object_store::ObjectMeta;
+use object_store::path::Path;
 use shared::commit;
 use shared::gc;
 use shared::layout;
@@ -17,7 +19,7 @@ const LOG_KEPT_MS: i64 = 7 * DAY_MS;
 /// How often commits and manifests are looked at, in publications: they go in bulk.
 const LOG_EVERY: u64 = 64;
 
-/// One snapshot file.
+/// One snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kept {
     n: u64,
@@ -38,21 +40,53 @@ pub async fn after_publish(store: &Store, n: u64) {
 
 async fn delete_snapshots(store: &Store) -> Result<(), StoreError> {
     let listed = store.list(&layout::snapshots(), None).await?;
-    let files: Vec<_> = listed
-        .into_iter()
-        .filter_map(|meta| {
-            layout::parse_snapshot(&meta.location)
-                .map(|(n, _)| (n, meta.last_modified.timestamp_millis(), meta.location))
-        })
-        .collect();
-    let all: Vec<Kept> = files.iter().map(|(n, at_ms, _)| Kept { n: *n, at_ms: *at_ms }).collect();
-    let keep = kept(&all, shared::clock::now_ms());
-    for (n, _, path) in files {
-        if !keep.contains(&n) {
-            store.delete(&path).await?;
-        }
+    let files: Vec<File> = listed.into_iter().filter_map(File::parse).collect();
+    let of_snapshots: BTreeMap<u64, i64> = files.iter().map(|file| (file.n, file.at_ms)).collect();
+    let all: Vec<Kept> = of_snapshots.into_iter().map(|(n, at_ms)| Kept { n, at_ms }).collect();
+    let needed = needed(&files, &kept(&all, shared::clock::now_ms()));
+    for file in files.iter().filter(|file| !needed.contains(&file.path)) {
+        store.delete(&file.path).await?;
     }
     Ok(())
+}
+
+/// A file of a snapshot.
+#[derive(Clone, Debug)]
+struct File {
+    n: u64,
+    /// For a delta: the snapshot that is there as a whole and from which it leads on.
+    whole: Option<u64>,
+    at_ms: i64,
+    path: Path,
+}
+
+impl File {
+    fn parse(meta: ObjectMeta) -> Option<Self> {
+        let (n, whole) = match layout::parse_delta(&meta.location) {
+            Some(delta) => (delta.to, Some(delta.whole)),
+            None => (layout::parse_snapshot(&meta.location)?.0, None),
+        };
+        Some(Self { n, whole, at_ms: meta.last_modified.timestamp_millis(), path: meta.location })
+    }
+}
+
+/// The files that kept snapshots are made of: all of their own, and of one that is there as a delta only, the whole file it rests on and every delta from
+/// there. Files that a publisher left when it died may be among them: they go when what they look like goes.
+fn needed(files: &[File], kept: &BTreeSet<u64>) -> BTreeSet<Path> {
+    let is_whole: BTreeSet<u64> = files.iter().filter(|file| file.whole.is_none()).map(|file| file.n).collect();
+    let mut rests: BTreeMap<u64, u64> = BTreeMap::new();
+    for file in files.iter().filter(|file| kept.contains(&file.n) && !is_whole.contains(&file.n)) {
+        if let Some(whole) = file.whole {
+            // Of those that rest on the same file, the last needs what the others do.
+            rests.entry(whole).and_modify(|last| *last = file.n.max(*last)).or_insert(file.n);
+        }
+    }
+    let is_needed = |file: &&File| match file.whole {
+        _ if kept.contains(&file.n) => true,
+        None => rests.contains_key(&file.n),
+        Some(whole) => rests.get(&whole).is_some_and(|last| file.n <= *last),
+    };
+    files.iter().filter(is_needed).map(|file| file.path.clone()).collect()
 }
 
 /// The newest 20, one per hour for a day, one per day for a week.
@@ -76,14 +110,10 @@ async fn delete_log(store: &Store) -> Result<(), Box<dyn std::error::Error + Sen
     let now_ms = shared::clock::now_ms();
     let young = |at: i64| now_ms - at < LOG_KEPT_MS;
     let snapshots = store.list(&layout::snapshots(), None).await?;
-    let Some(oldest) = snapshots.iter().filter_map(|m| layout::parse_snapshot(&m.location)).map(|(n, _)| n).min()
-    else {
-        return Ok(());
-    };
+    let Some(oldest) = snapshots.into_iter().filter_map(File::parse).map(|file| file.n).min() else { return Ok(()) };
     let commits = store.list(&layout::commits(), None).await?;
-    let numbered = |meta: &object_store::ObjectMeta| {
-        layout::parse_commit(&meta.location).map(|n| (n, meta.last_modified.timestamp_millis()))
-    };
+    let numbered =
+        |meta: &ObjectMeta| layout::parse_commit(&meta.location).map(|n| (n, meta.last_modified.timestamp_millis()));
     let first_young = commits.iter().filter_map(numbered).find(|(_, at)| young(*at)).map_or(oldest, |(n, _)| n);
     let commit_min = first_young.min(oldest);
     let manifests = snapshot::numbers_past(&store.read_only(), 0).await?;
@@ -119,5 +149,35 @@ mod tests {
         let ages: Vec<i64> = keep.iter().map(|n| (1440 - *n as i64) * 600_000).collect();
         assert!(ages.iter().all(|age| *age <= LOG_KEPT_MS));
         assert!((20 + 20..=20 + 24 + 7).contains(&keep.len()), "{}", keep.len());
+    }
+
+    #[test]
+    fn what_a_kept_snapshot_is_made_of_stays() {
+        let id = ulid::Ulid::generate();
+        let whole = |n| File { n, whole: None, at_ms: 0, path: layout::snapshot(n, id) };
+        let delta = |to, from, whole| {
+            let path = layout::delta(&layout::DeltaName { to, id: ulid::Ulid::generate(), from, whole });
+            File { n: to, whole: Some(whole), at_ms: 0, path }
+        };
+        // 2 → 3 → 5 → 7, which is there as a whole too, → 8; and what a dead publisher left of 5.
+        let files = [
+            whole(1),
+            whole(2),
+            delta(3, 2, 2),
+            delta(5, 3, 2),
+            delta(5, 2, 2),
+            delta(7, 5, 2),
+            whole(7),
+            delta(8, 7, 7),
+        ];
+        let left = |kept: &[u64]| -> Vec<usize> {
+            let needed = needed(&files, &kept.iter().copied().collect());
+            (0..files.len()).filter(|i| needed.contains(&files[*i].path)).collect()
+        };
+        assert_eq!(left(&[8]), [6, 7]);
+        assert_eq!(left(&[7]), [5, 6], "a delta is of use to those who have what it starts from");
+        assert_eq!(left(&[5, 8]), [1, 2, 3, 4, 6, 7]);
+        assert_eq!(left(&[3]), [1, 2]);
+        assert_eq!(left(&[1]), [0]);
     }
 }

@@ -27,8 +27,6 @@ const LIST_EVERY: Duration = Duration::from_secs(30);
 const MANIFESTS_TRIED_MAX: usize = 100;
 /// Notes of verified snapshots kept in the cache folder.
 const NOTES_MAX: usize = 40;
-/// Downloaded snapshots kept in the cache folder.
-const DOWNLOADS_MAX: usize = 1;
 
 /// Watches a store for newer snapshots until told to stop.
 pub(crate) struct Reloader {
@@ -95,8 +93,9 @@ impl Reloader {
             match self.open(n).await {
                 Ok(snapshot) => {
                     tracing::info!(snapshot.n = n, datasets = snapshot.catalog.datasets(), "serving a newer snapshot");
+                    let name = snapshot.manifest.path.replace('/', "-");
                     self.state.served.store(Some(Arc::new(snapshot)));
-                    tidy(&self.cache_dir).await;
+                    tidy(&self.cache_dir, name).await;
                     break;
                 }
                 // The newest fault is what a reader should know.
@@ -134,8 +133,8 @@ impl Reloader {
     }
 }
 
-/// Removes the oldest notes, and every download but the newest: what is served lives on in its open connections. Names sort by number.
-async fn tidy(cache_dir: &Path) {
+/// Removes the oldest notes, and every snapshot but the one that is served: the next is made from it. Names sort by number.
+async fn tidy(cache_dir: &Path, served: String) {
     let folder = cache_dir.to_owned();
     let _ = tokio::task::spawn_blocking(move || {
         let Ok(entries) = std::fs::read_dir(&folder) else { return };
@@ -147,17 +146,11 @@ async fn tidy(cache_dir: &Path) {
         names.sort();
         let is_note = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "verified");
         let (notes, files): (Vec<_>, Vec<_>) = names.into_iter().partition(is_note);
-        // What a download cut short left has the name of one that is still to come.
-        let (parts, files): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|path| path.extension().is_some_and(|extension| extension == "part"));
-        for part in parts {
-            let _ = std::fs::remove_file(part);
-        }
-        for (names, kept) in [(notes, NOTES_MAX), (files, DOWNLOADS_MAX)] {
-            let old = names.len().saturating_sub(kept);
-            for name in names.into_iter().take(old) {
-                let _ = std::fs::remove_file(name);
-            }
+        let old = notes.len().saturating_sub(NOTES_MAX);
+        // What a download cut short left goes too: it has the name of one that is still to come.
+        let others = files.into_iter().filter(|path| path.file_name().is_none_or(|name| name != served.as_str()));
+        for name in notes.into_iter().take(old).chain(others) {
+            let _ = std::fs::remove_file(name);
         }
     })
     .await;

@@ -54,6 +54,36 @@ pub fn parse_snapshot(path: &Path) -> Option<(u64, Ulid)> {
     Some((exact_number(n)?, Ulid::from_string(id).ok()?))
 }
 
+/// What leads to the snapshot after commit `to`. Retention must know by names alone what a snapshot needs, whatever publishers that died have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeltaName {
+    /// The snapshot it leads to.
+    pub to: u64,
+    /// Keeps two publishers apart, as in the snapshot's own path.
+    pub id: Ulid,
+    /// The snapshot it starts from.
+    pub from: u64,
+    /// The snapshot that is there as a whole file, and from which deltas lead to `from`.
+    pub whole: u64,
+}
+
+/// A delta between two snapshots.
+pub fn delta(name: &DeltaName) -> Path {
+    let DeltaName { to, id, from, whole } = name;
+    Path::from(format!(
+        "snapshots/{to:0NUMBER_DIGITS$}-{id}-from-{from:0NUMBER_DIGITS$}-on-{whole:0NUMBER_DIGITS$}.delta"
+    ))
+}
+
+/// What a delta's path says.
+pub fn parse_delta(path: &Path) -> Option<DeltaName> {
+    let stem = path.as_ref().strip_prefix("snapshots/")?.strip_suffix(".delta")?;
+    let parts: Vec<&str> = stem.split('-').collect();
+    let [to, id, "from", from, "on", whole] = parts.as_slice() else { return None };
+    let (to, from, whole) = (exact_number(to)?, exact_number(from)?, exact_number(whole)?);
+    Some(DeltaName { to, id: Ulid::from_string(id).ok()?, from, whole })
+}
+
 /// The folder of manifests.
 pub fn manifests() -> Path {
     Path::from("manifests")
@@ -126,6 +156,9 @@ mod tests {
         assert_eq!(commit(17).as_ref(), "commits/00000000000000000017.json");
         assert_eq!(parse_manifest(&manifest(u64::MAX)), Some(u64::MAX));
         assert_eq!(parse_snapshot(&snapshot(3, id)), Some((3, id)));
+        let name = DeltaName { to: 9, id, from: 7, whole: 3 };
+        assert_eq!(parse_delta(&delta(&name)), Some(name));
+        assert_eq!(parse_snapshot(&delta(&name)), None);
         assert_eq!(parse_gc(&gc(2)), Some(2));
         assert!(cog("default", id).as_ref().starts_with("cogs/default/20260101/"));
         assert_eq!(parse_cog(cog("default", id).as_ref()), Some(id));

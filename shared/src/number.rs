@@ -1,16 +1,50 @@
 //! Numbers in records. JSON has no NaN or infinity, and readers in other languages lose integers beyond 2^53, so those
 //! are written as strings and read back from either form. Use with `#[serde(with = "crate::number")]`.
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The largest integer every JSON reader keeps.
 const INTEGER_MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Wire {
     Number(f64),
     Text(String),
+}
+
+/// By hand: what serde makes of an untagged enum keeps each value aside before it looks at it, and records have many.
+impl<'de> Deserialize<'de> for Wire {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl Visitor<'_> for Either {
+            type Value = Wire;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number, or one as a string")
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Wire, E> {
+                Ok(Wire::Number(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Wire, E> {
+                Ok(Wire::Number(value as f64))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Wire, E> {
+                Ok(Wire::Number(value as f64))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Wire, E> {
+                Ok(Wire::Text(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 fn to_wire(value: f64) -> Wire {

@@ -2,40 +2,112 @@
 
 use std::io::Read as _;
 use std::path::{Path as FilePath, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use ulid::Ulid;
 
 use crate::catalog::schema::newest_format;
 use crate::layout;
 use crate::record::{self, RecordError, hex};
-use crate::store::{Created, ReadStore, Store, StoreError};
+use crate::store::{ReadStore, Store, StoreError};
+
+pub mod delta;
+mod fetch;
+mod publish;
+
+pub use fetch::{fetch, let_go};
+pub use publish::{Draft, Published, publish, publish_draft, whole_is_due};
 
 const KIND: &str = "manifest";
 /// Bytes hashed at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// The record that makes a snapshot visible.
+///
+/// A small snapshot is a whole file in the store. Of large ones only some are, and each follows from the one before by a step: the pages that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The commit it is the state after.
     pub n: u64,
     /// Of the catalogue's schema.
     pub format: i64,
-    /// The snapshot in the store.
+    /// The snapshot's name; where it is in the store, if it is there as a whole.
     pub path: String,
-    /// Its size.
+    /// The size of its file.
     pub bytes: u64,
-    /// Its SHA-256.
+    /// The SHA-256 of its file.
     pub sha256: String,
     /// Datasets in it.
     pub datasets: u64,
     /// When it was published: milliseconds since 1970.
     pub at_ms: i64,
+    /// The newest snapshot before it that is there as a whole, if this one is not: from it, steps lead here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Whole>,
+    /// Steps, each from where the last one led, that end here. Whoever has a snapshot that one of them starts from needs no whole file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+}
+
+/// A snapshot that is there as a whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whole {
+    /// Its number.
+    pub n: u64,
+    /// Where it is in the store.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// From one snapshot to a later one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The snapshot it starts from.
+    pub from: u64,
+    /// The snapshot it leads to.
+    pub to: u64,
+    /// The delta in the store.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Manifest {
+    /// The steps that lead here from snapshot n; None if none do. From here, that is none.
+    pub fn steps_from(&self, n: u64) -> Option<&[Step]> {
+        let start = match self.steps.iter().position(|step| step.from == n) {
+            None if n == self.n => self.steps.len(),
+            found => found?,
+        };
+        Some(&self.steps[start..])
+    }
+
+    /// What it can be made from by whoever has nothing: the snapshot that is there as a whole, and the steps from it.
+    fn base(&self) -> (Whole, &[Step]) {
+        let own = || Whole { n: self.n, path: self.path.clone(), bytes: self.bytes };
+        let whole = self.whole.clone().unwrap_or_else(own);
+        let steps = self.steps_from(whole.n).unwrap_or_default();
+        (whole, steps)
+    }
+
+    /// What is wrong with it as manifest n, if anything is.
+    fn fault(&self, n: u64) -> Option<&'static str> {
+        let is_of = |path: &str, n| layout::parse_snapshot(&Path::from(path)).is_some_and(|(of, _)| of == n);
+        let is_step = |step: &Step| {
+            layout::parse_delta(&Path::from(step.path.as_str())).is_some_and(|d| (d.from, d.to) == (step.from, step.to))
+        };
+        let ends = self.steps.iter().map(|step| step.to);
+        let starts = self.steps.iter().skip(1).map(|step| step.from).chain([n]);
+        if self.n != n || !is_of(&self.path, n) {
+            return Some("it is about another snapshot");
+        }
+        let lead_here = ends.zip(starts).all(|(end, start)| end == start) && self.steps.iter().all(is_step);
+        let rests =
+            self.whole.as_ref().is_none_or(|w| is_of(&w.path, w.n) && w.n < n && self.steps_from(w.n).is_some());
+        (!lead_here || !rests).then_some("its steps do not lead to it")
+    }
 }
 
 /// `latest.json`: saves requests, decides nothing.
@@ -91,35 +163,6 @@ impl SnapshotError {
     }
 }
 
-/// Publishes a finished, checked catalogue file. Returns false if somebody else has published this number. `file` may be moved.
-pub async fn publish(
-    store: &Store,
-    file: &FilePath,
-    n: u64,
-    format: i64,
-    datasets: u64,
-    at_ms: i64,
-) -> Result<bool, SnapshotError> {
-    let owned = file.to_owned();
-    let summed = tokio::task::spawn_blocking(move || sum_file(&owned)).await;
-    let (bytes, sha256) = summed
-        .map_err(std::io::Error::from)
-        .and_then(|sum| sum)
-        .map_err(|source| SnapshotError::File { path: file.to_owned(), source })?;
-    let path = layout::snapshot(n, Ulid::generate());
-    store.upload_file(file, &path, || ()).await?;
-    let manifest = Manifest { n, format, path: path.to_string(), bytes, sha256, datasets, at_ms };
-    let at = layout::manifest(n);
-    let sealed = record::seal(KIND, &manifest).map_err(|source| bad(n, &at, source))?;
-    let won = store.create_exact(&at, &Bytes::from(sealed)).await? == Created::Won;
-    if won {
-        write_latest(store, n).await?;
-    } else {
-        store.delete(&path).await?;
-    }
-    Ok(won)
-}
-
 /// Points `latest.json` at n.
 pub async fn write_latest(store: &Store, n: u64) -> Result<(), SnapshotError> {
     let text = serde_json::json!({ "n": n }).to_string();
@@ -169,71 +212,10 @@ pub async fn manifest(store: &ReadStore, n: u64) -> Result<Manifest, SnapshotErr
         let format = u32::try_from(manifest.format).unwrap_or(u32::MAX);
         return Err(bad(n, &path, RecordError::Newer { format, needs }));
     }
-    let snapshot = layout::parse_snapshot(&Path::from(manifest.path.as_str()));
-    if manifest.n != n || snapshot.is_none_or(|(of, _)| of != n) {
-        return Err(bad(n, &path, RecordError::Damaged("it is about another snapshot".to_owned())));
+    if let Some(fault) = manifest.fault(n) {
+        return Err(bad(n, &path, RecordError::Damaged(fault.to_owned())));
     }
     Ok(manifest)
-}
-
-/// A verified local file of a snapshot: a local store's is used in place, another's is downloaded into `cache`. What was verified is remembered by size,
-/// mtime and sum in a file `<snapshot>.verified` in `cache`. What was downloaded and does not verify is deleted, so that the next try starts anew.
-pub async fn fetch(store: &ReadStore, manifest: &Manifest, cache: &FilePath) -> Result<PathBuf, SnapshotError> {
-    let path = Path::from(manifest.path.as_str());
-    let file_error = |path: &FilePath, source| SnapshotError::File { path: path.to_owned(), source };
-    tokio::fs::create_dir_all(cache).await.map_err(|e| file_error(cache, e))?;
-    let name = manifest.path.replace('/', "-");
-    let file = if let Some(file) = store.local_path(&path) {
-        file
-    } else {
-        let file = cache.join(&name);
-        let present = tokio::fs::metadata(&file).await.is_ok_and(|meta| meta.len() == manifest.bytes);
-        if !present {
-            let part = cache.join(format!("{name}.part"));
-            // What an earlier try left: this folder is this process's own.
-            let _ = tokio::fs::remove_file(&part).await;
-            store.download(&path, &part).await?;
-            tokio::fs::rename(&part, &file).await.map_err(|e| file_error(&file, e))?;
-        }
-        file
-    };
-    let note = cache.join(format!("{name}.verified"));
-    let (manifest, checked) = (manifest.clone(), file.clone());
-    let verified = tokio::task::spawn_blocking(move || verify(&checked, &note, &manifest)).await;
-    let verified = verified.map_err(|e| file_error(&file, e.into()))?;
-    if verified.is_err() && store.local_path(&path).is_none() {
-        let _ = tokio::fs::remove_file(&file).await;
-    }
-    verified.map(|()| file)
-}
-
-/// Deletes a fetched file that has served its purpose, if it was downloaded; a local store's is the snapshot itself.
-pub async fn let_go(store: &ReadStore, file: &FilePath) {
-    if store.local_path(&layout::latest()).is_none() {
-        // One that stays is only in the way.
-        let _ = tokio::fs::remove_file(file).await;
-    }
-}
-
-/// Checks size and sum of a file against its manifest, once per state of the file.
-fn verify(file: &FilePath, note: &FilePath, manifest: &Manifest) -> Result<(), SnapshotError> {
-    let damaged = |fault: String| SnapshotError::Damaged { n: manifest.n, path: manifest.path.clone(), fault };
-    let meta = std::fs::metadata(file).map_err(|e| damaged(e.to_string()))?;
-    if meta.len() != manifest.bytes {
-        return Err(damaged(format!("it has {} bytes, its manifest says {}", meta.len(), manifest.bytes)));
-    }
-    let mtime_ns = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
-    let state = format!("{} {mtime_ns} {}", meta.len(), manifest.sha256);
-    if std::fs::read_to_string(note).is_ok_and(|known| known == state) {
-        return Ok(());
-    }
-    let (_, sha256) = sum_file(file).map_err(|e| damaged(e.to_string()))?;
-    if sha256 != manifest.sha256 {
-        return Err(damaged("its checksum does not match".to_owned()));
-    }
-    // Only saves work next time; a cache that cannot be written is no reason not to serve.
-    let _ = std::fs::write(note, state);
-    Ok(())
 }
 
 fn sum_file(path: &FilePath) -> std::io::Result<(u64, String)> {
@@ -292,5 +274,49 @@ mod tests {
             assert_eq!(publish(&store, &file, 1, 1, 0, 7).await.unwrap(), wins);
         }
         assert_eq!(std::fs::read_dir(dir.path().join("snapshots")).unwrap().count(), 1);
+    }
+
+    fn step(from: u64, to: u64) -> Step {
+        let name = layout::DeltaName { to, id: ulid::Ulid::generate(), from, whole: 2 };
+        Step { from, to, path: layout::delta(&name).to_string(), bytes: 10 }
+    }
+
+    fn of_steps(n: u64, whole: Option<u64>, steps: Vec<Step>) -> Manifest {
+        let path = |n| layout::snapshot(n, ulid::Ulid::generate()).to_string();
+        let whole = whole.map(|n| Whole { n, path: path(n), bytes: 100 });
+        let sha256 = String::new();
+        Manifest { n, format: 1, path: path(n), bytes: 100, sha256, datasets: 0, at_ms: 0, whole, steps }
+    }
+
+    #[test]
+    fn a_small_manifest_says_nothing_of_steps() {
+        let text = serde_json::to_string(&of_steps(3, None, Vec::new())).unwrap();
+        assert!(!text.contains("whole") && !text.contains("steps"), "{text}");
+        assert_eq!(of_steps(3, None, Vec::new()).fault(3), None);
+    }
+
+    #[test]
+    fn steps_lead_from_where_one_is() {
+        let manifest = of_steps(7, Some(3), vec![step(2, 3), step(3, 5), step(5, 7)]);
+        assert_eq!(manifest.fault(7), None);
+        let from = |n| manifest.steps_from(n).map(|steps| steps.iter().map(|step| step.to).collect::<Vec<_>>());
+        assert_eq!((from(2), from(5), from(7)), (Some(vec![3, 5, 7]), Some(vec![7]), Some(vec![])));
+        assert_eq!((from(4), from(1)), (None, None));
+        assert_eq!(manifest.base().1.len(), 2);
+    }
+
+    #[test]
+    fn steps_that_lead_elsewhere_are_a_fault() {
+        let elsewhere = [
+            of_steps(7, Some(2), vec![step(2, 3), step(4, 7)]),
+            of_steps(7, Some(2), vec![step(2, 3), step(3, 6)]),
+            of_steps(7, Some(4), vec![step(2, 3), step(3, 7)]),
+            of_steps(7, Some(3), Vec::new()),
+            of_steps(7, Some(2), vec![Step { path: "snapshots/x.delta".to_owned(), ..step(2, 7) }]),
+            of_steps(6, None, Vec::new()),
+        ];
+        for manifest in elsewhere {
+            assert!(manifest.fault(7).is_some(), "{manifest:?}");
+        }
     }
 }

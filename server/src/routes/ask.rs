@@ -154,7 +154,7 @@ impl Ask {
             if let Some(known) = keys.iter().map(|keys| snapshot.known(&collection, keys)).collect::<Option<Vec<_>>>() {
                 return Ok(known);
             }
-            let found = snapshot.catalog.datasets_of(&collection, &query)?;
+            let found = snapshot.catalog.datasets_of(&collection, &keys)?;
             Ok(found.into_iter().map(|dataset| snapshot.keep(&collection, dataset)).collect())
         })
         .await

@@ -75,3 +75,50 @@ async fn what_is_served_never_goes_back_and_outlives_its_store() {
     served.ok("/datasets").await;
     served.ok("/metadata/a/1").await;
 }
+
+/// Snapshots in the cache folder.
+fn cached(scene: &Scene) -> Vec<String> {
+    let names = std::fs::read_dir(scene.dir.path().join("cache")).unwrap();
+    let mut names: Vec<String> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| !name.ends_with(".verified"));
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn snapshots_that_are_steps_are_made_from_the_one_that_is_served() {
+    let mut scene = scene();
+    scene.publish().await;
+    scene.publish_step().await;
+    // One that starts cold: from the whole file.
+    let (state, reloader) = scene.state();
+    let served = Served { state, reloader };
+    served.reloader.look().await;
+    assert_eq!(served.ok("/ready").await["snapshot"], 2);
+    for n in 3..6 {
+        scene.add(&format!("r{n}"), &["1"], &Cog::of(DataType::Uint8, Validity::None, |_, _, _| Some(2u8)));
+        scene.publish_step().await;
+        served.reloader.look().await;
+        assert_eq!(served.ok("/ready").await["snapshot"], n);
+        served.ok(&format!("/metadata/r{n}/1")).await;
+        let cached = cached(&scene);
+        assert!(
+            cached.len() == 1 && cached[0].contains(&format!("{n:020}-")),
+            "only what is served is kept: {cached:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_does_not_verify_is_passed_over() {
+    let mut scene = scene();
+    scene.publish().await;
+    let served = scene.serve().await;
+    scene.publish_step().await;
+    flip(&scene, "00000000000000000003");
+    served.reloader.look().await;
+    let ready = served.ok("/ready").await;
+    assert_eq!(ready["snapshot"], 2);
+    assert!(ready["last_error"].as_str().unwrap().contains("does not apply"), "{ready}");
+    assert!(cached(&scene).is_empty(), "nothing is left of it: {:?}", cached(&scene));
+}

@@ -12,7 +12,8 @@ use shared::collection::{Collection, Style};
 use shared::commit::Commit;
 use shared::dataset::{CogLayout, Compression, DataType, Dataset, Level, MaskTables, Predictor, Validity};
 use shared::grid::{Placement, TILE_PIXELS, TILE_SIZE, from_mercator};
-use shared::snapshot;
+use shared::snapshot::delta::{self, Pages};
+use shared::snapshot::{self, Draft, Published};
 use shared::store::Store;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -94,6 +95,38 @@ impl Scene {
 
     /// Publishes what was added so far as the next snapshot.
     pub(super) async fn publish(&mut self) -> u64 {
+        let clean = self.file_of_next();
+        let datasets = self.datasets.len() as u64;
+        assert!(snapshot::publish(&self.store, &clean, self.n, schema::newest_format(), datasets, 0).await.unwrap());
+        self.n
+    }
+
+    /// The same, as the pages that differ from the snapshot before.
+    pub(super) async fn publish_step(&mut self) -> u64 {
+        let clean = self.file_of_next();
+        let reader = self.store.read_only();
+        let before = snapshot::manifest(&reader, self.n - 1).await.unwrap();
+        let cache = self.dir.path().join("of the publisher");
+        let pages = Pages::of(&snapshot::fetch(&reader, &before, &cache).await.unwrap()).unwrap();
+        let delta = self.dir.path().join(format!("delta-{}", self.n));
+        let compared = delta::make(&clean, &pages, (before.n, self.n), &delta).unwrap();
+        let draft = Draft {
+            n: self.n,
+            format: schema::newest_format(),
+            datasets: self.datasets.len() as u64,
+            at_ms: 0,
+            bytes: compared.bytes,
+            sha256: compared.sha256,
+            whole: None,
+            step: Some((before, delta.clone(), std::fs::metadata(&delta).unwrap().len())),
+            seen: self.n - 1,
+        };
+        assert!(matches!(snapshot::publish_draft(&self.store, draft).await.unwrap(), Published::Won(_)));
+        self.n
+    }
+
+    /// The catalogue of what was added so far, after the next commit.
+    fn file_of_next(&mut self) -> PathBuf {
         self.n += 1;
         let file = self.dir.path().join(format!("replica-{}", self.n));
         let mut conn = schema::open_replica(&file).unwrap();
@@ -129,9 +162,7 @@ impl Scene {
         }
         let clean = self.dir.path().join(format!("clean-{}", self.n));
         schema::write_clean(&conn, &clean).unwrap();
-        let datasets = self.datasets.len() as u64;
-        assert!(snapshot::publish(&self.store, &clean, self.n, schema::newest_format(), datasets, 0).await.unwrap());
-        self.n
+        clean
     }
 
     /// A server's state over the store, with what looks for newer snapshots.

@@ -1,11 +1,12 @@
 //! The only fold of commits into the catalogue. Deterministic: the same commits give the same rows everywhere.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::schema::head;
-use super::{CatalogError, rows, schema};
+use super::{CatalogError, datasets, rows, schema, totals};
 use crate::collection::{Collection, OnConflict};
 use crate::commit::{Change, Commit, InputRef};
 use crate::dataset::Dataset;
@@ -47,9 +48,9 @@ pub fn apply(conn: &mut Connection, commit: &Commit) -> Result<(), CatalogError>
         }
     }
     let tx = conn.transaction()?;
-    for change in &commit.changes {
-        Fold { tx: &tx, n: commit.n }.change(change)?;
-    }
+    let fold = Fold { tx: &tx, n: commit.n, shrunk: RefCell::default() };
+    commit.changes.iter().try_for_each(|change| fold.change(change))?;
+    fold.shrunk.into_inner().into_iter().try_for_each(|collection| totals::settle(&tx, collection))?;
     tx.execute("UPDATE meta SET value = ?1 WHERE key = 'n'", params![commit.n as i64])?;
     tx.execute("INSERT OR REPLACE INTO meta VALUES ('uuid', ?1)", params![commit.uuid.to_string()])?;
     tx.commit()?;
@@ -144,6 +145,8 @@ const GONE: Row<'_> =
 struct Fold<'t> {
     tx: &'t Transaction<'t>,
     n: u64,
+    /// Collections that lost datasets.
+    shrunk: RefCell<BTreeSet<i64>>,
 }
 
 impl Fold<'_> {
@@ -174,7 +177,7 @@ impl Fold<'_> {
                 };
                 let id = self.decide(input, &row)?;
                 // The time of what is served stays with it; that of a newcomer is its own.
-                if !self.has_datasets(id)? {
+                if !datasets::any(self.tx, id)? {
                     self.tx
                         .prepare_cached("UPDATE inputs SET source_time_ms = ?2 WHERE id = ?1")?
                         .execute(params![id, source_time_ms])?;
@@ -225,11 +228,11 @@ impl Fold<'_> {
                 fault: format!("the collection {collection} is not defined"),
             });
         };
-        let before = self.keys_of(id)?;
+        let before = datasets::keys_of(self.tx, id)?;
         self.drop_datasets(id)?;
         let after: BTreeSet<(i64, String)> =
             datasets.iter().map(|d| (collection_id, rows::join_keys(&d.keys))).collect();
-        let rivals = self.rivals(&after)?;
+        let rivals = datasets::rivals(self.tx, &after)?;
         let winner = match definition.on_conflict {
             OnConflict::First => rivals.iter().max_by_key(|(_, time, path)| (*time, path.clone())),
             OnConflict::Newest => rivals
@@ -251,24 +254,7 @@ impl Fold<'_> {
             self.supersede(*rival, id)?;
         }
         self.tx.prepare_cached("UPDATE inputs SET content = ?2 WHERE id = ?1")?.execute(params![id, content])?;
-        datasets.iter().try_for_each(|dataset| self.insert(collection_id, id, dataset))
-    }
-
-    fn insert(&self, collection: i64, input: i64, dataset: &Dataset) -> Result<(), CatalogError> {
-        self.tx
-            .prepare_cached("INSERT INTO datasets (collection, keys, input, path, record) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![collection, rows::join_keys(&dataset.keys), input, dataset.path, rows::json(dataset)?])?;
-        let id = self.tx.last_insert_rowid();
-        let mut statement = self.tx.prepare_cached("INSERT INTO dataset_keys VALUES (?1, ?2, ?3, ?4)")?;
-        for (index, value) in dataset.keys.iter().enumerate() {
-            statement.execute(params![collection, index as i64, value, id])?;
-        }
-        let mut statement = self.tx.prepare_cached("INSERT INTO footprints VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        let (first, second) = dataset.metadata.bounds.split();
-        for (side, b) in [Some(first), second].into_iter().flatten().enumerate() {
-            statement.execute(params![id * 2 + side as i64, b.west, b.east, b.south, b.north])?;
-        }
-        Ok(())
+        datasets.iter().try_for_each(|dataset| datasets::insert(self.tx, collection_id, id, dataset))
     }
 
     /// Makes or changes an input's row; returns its id.
@@ -339,21 +325,9 @@ impl Fold<'_> {
     }
 
     fn drop_datasets(&self, input: i64) -> Result<(), CatalogError> {
-        for sql in [
-            "DELETE FROM footprints WHERE id IN (SELECT id * 2 FROM datasets WHERE input = ?1)",
-            "DELETE FROM footprints WHERE id IN (SELECT id * 2 + 1 FROM datasets WHERE input = ?1)",
-            "DELETE FROM dataset_keys WHERE (collection, key, value, dataset) IN
-               (SELECT d.collection, k.key, k.value, d.id FROM datasets d JOIN dataset_keys k ON k.dataset = d.id WHERE d.input = ?1)",
-            "DELETE FROM datasets WHERE input = ?1",
-            "UPDATE inputs SET content = NULL WHERE id = ?1",
-        ] {
-            self.tx.prepare_cached(sql)?.execute(params![input])?;
-        }
+        self.shrunk.borrow_mut().extend(datasets::delete(self.tx, input)?);
+        self.tx.prepare_cached("UPDATE inputs SET content = NULL WHERE id = ?1")?.execute(params![input])?;
         Ok(())
-    }
-
-    fn has_datasets(&self, input: i64) -> Result<bool, CatalogError> {
-        Ok(self.tx.prepare_cached("SELECT 1 FROM datasets WHERE input = ?1")?.exists(params![input])?)
     }
 
     fn row_time(&self, input: &InputRef) -> Result<Option<i64>, CatalogError> {
@@ -362,27 +336,6 @@ impl Fold<'_> {
             .prepare_cached("SELECT source_time_ms FROM inputs WHERE source = ?1 AND path = ?2")?
             .query_row(params![input.source, input.path], |row| row.get(0))
             .optional()?)
-    }
-
-    fn keys_of(&self, input: i64) -> Result<BTreeSet<(i64, String)>, CatalogError> {
-        let mut statement = self.tx.prepare_cached("SELECT collection, keys FROM datasets WHERE input = ?1")?;
-        let rows = statement.query_map(params![input], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Inputs that have one of these keys: id, source time, path.
-    fn rivals(&self, keys: &BTreeSet<(i64, String)>) -> Result<BTreeSet<(i64, i64, String)>, CatalogError> {
-        let mut statement = self.tx.prepare_cached(
-            "SELECT i.id, i.source_time_ms, i.path FROM datasets d JOIN inputs i ON i.id = d.input WHERE d.collection = ?1 AND d.keys = ?2",
-        )?;
-        let mut found = BTreeSet::new();
-        for (collection, keys) in keys {
-            let row = statement
-                .query_row(params![collection, keys], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-                .optional()?;
-            found.extend(row);
-        }
-        Ok(found)
     }
 }
 

@@ -126,7 +126,9 @@ pub fn undecided(conn: &Connection) -> Result<Vec<(String, String, u64)>, Catalo
 
 /// The datasets of an input.
 pub fn datasets(conn: &Connection, id: i64) -> Result<Vec<Dataset>, CatalogError> {
-    let mut statement = conn.prepare_cached("SELECT record FROM datasets WHERE input = ?1 ORDER BY id")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT r.record FROM datasets d JOIN records r ON r.dataset = d.id WHERE d.input = ?1 ORDER BY d.id",
+    )?;
     let mut found = Vec::new();
     let mut rows = statement.query(params![id])?;
     while let Some(row) = rows.next()? {

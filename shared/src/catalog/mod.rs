@@ -2,11 +2,15 @@
 
 pub mod apply;
 pub mod collections;
+mod datasets;
 pub mod inputs;
+mod packed;
+mod plan;
 pub mod query;
 pub mod reader;
 mod rows;
 pub mod schema;
+mod totals;
 
 /// Why the catalogue cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
-use super::query::{self, DatasetFilter, DatasetQuery, Sql};
-use super::{CatalogError, rows, schema};
+use super::plan::{Plan, Sql};
+use super::query::{DatasetFilter, DatasetQuery};
+use super::{CatalogError, rows, schema, totals};
 use crate::bbox::Bbox;
 use crate::collection::Collection;
 use crate::dataset::Dataset;
@@ -17,8 +18,7 @@ const CONNECTIONS_MAX: usize = 16;
 /// Connections at least: one long listing does not keep all else waiting.
 const CONNECTIONS_MIN: usize = 2;
 
-/// Steps of a degree that a collection's bounds are rounded outward to. The R-tree holds 32-bit floats, itself rounded outward: their digits past
-/// these say nothing.
+/// Steps of a degree that a collection's bounds are rounded outward to.
 const BOUNDS_STEPS: f64 = 1e6;
 
 /// One snapshot, open read-only and immutable.
@@ -67,8 +67,8 @@ impl Catalog {
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
         let conn = schema::open_snapshot(path)?;
         let n = schema::head(&conn)?;
-        let datasets = schema::dataset_count(&conn)?;
         let collections = summaries(&conn)?;
+        let datasets = collections.iter().map(|collection| collection.datasets).sum();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut connections = vec![Mutex::new(conn)];
         while connections.len() < cores.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX) {
@@ -105,32 +105,28 @@ impl Catalog {
     /// One dataset.
     pub fn dataset(&self, collection: &str, keys: &[String]) -> Result<Option<Dataset>, CatalogError> {
         let Some(summary) = self.collection(collection) else { return Ok(None) };
-        self.with_connection(|conn| {
-            let record: Option<String> = conn
-                .prepare_cached("SELECT record FROM datasets WHERE collection = ?1 AND keys = ?2")?
-                .query_row(params![summary.id, rows::join_keys(keys)], |row| row.get(0))
-                .optional()?;
-            record.map(|record| rows::parse(&record, || format!("dataset {}", keys.join("/")))).transpose()
-        })
+        self.with_connection(|conn| find(conn, summary.id, keys))
+    }
+
+    /// Those of some datasets that are there, in their order.
+    pub fn datasets_of(&self, collection: &str, names: &[Vec<String>]) -> Result<Vec<Dataset>, CatalogError> {
+        let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
+        self.with_connection(|conn| names.iter().filter_map(|keys| find(conn, summary.id, keys).transpose()).collect())
     }
 
     /// Key values of the datasets that match. An unknown collection has none.
     pub fn dataset_keys(&self, collection: &str, query: &DatasetQuery) -> Result<Vec<Vec<String>>, CatalogError> {
         let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
-        self.rows(&query::select(summary.id, "keys", query), |row| Ok(rows::split_keys(&row.get::<_, String>(0)?)))
-    }
-
-    /// The datasets that match.
-    pub fn datasets_of(&self, collection: &str, query: &DatasetQuery) -> Result<Vec<Dataset>, CatalogError> {
-        let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
-        let records = self.rows(&query::select(summary.id, "record", query), |row| row.get::<_, String>(0))?;
-        records.iter().map(|record| rows::parse(record, || "of a dataset".to_owned())).collect()
+        self.with_connection(|conn| {
+            let sql = Plan::keys(conn, summary.id, query)?;
+            rows(conn, &sql, |row| Ok(rows::split_keys(row.get_ref(0)?.as_str()?)))
+        })
     }
 
     /// Where all that match lie, and their zooms; None if none does.
     pub fn extent(&self, collection: &str, filter: &DatasetFilter) -> Result<Option<Extent>, CatalogError> {
         let Some(summary) = self.collection(collection) else { return Ok(None) };
-        let found = self.rows(&query::extent(summary.id, filter), |row| {
+        let found = self.ask(summary.id, filter, Plan::extent, |row| {
             let zoom = |column: usize| row.get::<_, Option<u8>>(column);
             let (Some(minzoom), Some(maxzoom), Some(coarsest)) = (zoom(0)?, zoom(1)?, zoom(2)?) else {
                 return Ok(None);
@@ -144,31 +140,39 @@ impl Catalog {
     /// How many datasets match.
     pub fn dataset_count(&self, collection: &str, filter: &DatasetFilter) -> Result<u64, CatalogError> {
         let Some(summary) = self.collection(collection) else { return Ok(0) };
-        let counts = self.rows(&query::count(summary.id, filter), |row| row.get::<_, i64>(0))?;
+        if *filter == DatasetFilter::default() {
+            return Ok(summary.datasets);
+        }
+        let counts = self.ask(summary.id, filter, Plan::count, |row| row.get::<_, i64>(0))?;
         Ok(counts.first().map_or(0, |n| *n as u64))
     }
 
     /// The distinct values of a key (by its index) that begin with `prefix` among the datasets that match, and how many datasets have each;
     /// `page` is how many, leaving out how many.
-    pub fn key_values(
+    pub fn key_values<'a>(
         &self,
         collection: &str,
         key: usize,
-        prefix: &str,
-        filter: &DatasetFilter,
+        prefix: &'a str,
+        filter: &'a DatasetFilter,
         page: (usize, usize),
     ) -> Result<Vec<(String, u64)>, CatalogError> {
         let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
-        let sql = query::values(summary.id, key, prefix, filter, page);
-        self.rows(&sql, |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))
+        let values = |plan: &Plan<'a>| plan.values(key, prefix, page);
+        self.ask(summary.id, filter, values, |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))
     }
 
-    fn rows<T>(&self, sql: &Sql<'_>, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, CatalogError> {
-        let parameters: Vec<&dyn ToSql> = sql.parameters.iter().map(|p| p as &dyn ToSql).collect();
+    /// A question about all that matches.
+    fn ask<'a, T>(
+        &self,
+        collection: i64,
+        filter: &'a DatasetFilter,
+        statement: impl FnOnce(&Plan<'a>) -> Sql<'a>,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, CatalogError> {
         self.with_connection(|conn| {
-            let mut statement = conn.prepare_cached(&sql.text)?;
-            let found = statement.query_map(parameters.as_slice(), |row| read(row))?;
-            Ok(found.collect::<Result<_, _>>()?)
+            let plan = Plan::new(conn, collection, filter, &[], None)?;
+            rows(conn, &statement(&plan), read)
         })
     }
 
@@ -186,6 +190,26 @@ impl Catalog {
     }
 }
 
+/// A dataset by its name. The index of names is all that is read of `datasets`.
+fn find(conn: &Connection, collection: i64, keys: &[String]) -> Result<Option<Dataset>, CatalogError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT r.record FROM datasets d JOIN records r ON r.dataset = d.id WHERE d.collection = ?1 AND d.keys = ?2",
+    )?;
+    let mut found = statement.query(params![collection, rows::join_keys(keys)])?;
+    found.next()?.map(|row| rows::dataset(row, 0)).transpose()
+}
+
+fn rows<T>(
+    conn: &Connection,
+    sql: &Sql<'_>,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, CatalogError> {
+    let parameters: Vec<&dyn ToSql> = sql.parameters.iter().map(|p| p as &dyn ToSql).collect();
+    let mut statement = conn.prepare_cached(&sql.text)?;
+    let found = statement.query_map(parameters.as_slice(), |row| read(row))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 fn summaries(conn: &Connection) -> Result<Vec<CollectionSummary>, CatalogError> {
     let mut statement = conn.prepare("SELECT id, name, n, record FROM collections ORDER BY id")?;
     let mut found = Vec::new();
@@ -194,31 +218,20 @@ fn summaries(conn: &Connection) -> Result<Vec<CollectionSummary>, CatalogError> 
         let (id, name): (i64, String) = (row.get(0)?, row.get(1)?);
         let record: String = row.get(3)?;
         let collection = Arc::new(super::rows::parse(&record, || format!("collection {name}"))?);
-        let (datasets, bounds) = extent(conn, id)?;
+        let all = totals::of(conn, id)?;
+        let (datasets, bounds) = (all.map_or(0, |all| all.datasets), all.map(|all| rounded(&all.bounds)));
         found.push(CollectionSummary { id, collection, n: row.get::<_, i64>(2)? as u64, datasets, bounds });
     }
     Ok(found)
 }
 
-fn extent(conn: &Connection, collection: i64) -> Result<(u64, Option<Bbox>), CatalogError> {
-    let count: i64 =
-        conn.query_row("SELECT count(*) FROM datasets WHERE collection = ?1", params![collection], |row| row.get(0))?;
-    let edges: [Option<f64>; 4] = conn.query_row(
-        "SELECT min(west), min(south), max(east), max(north) FROM footprints f JOIN datasets d ON d.id = f.id / 2 WHERE d.collection = ?1",
-        params![collection],
-        |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]),
-    )?;
-    let bounds = match edges {
-        // Adding zero makes of a negative zero a plain one.
-        [Some(west), Some(south), Some(east), Some(north)] => Some(Bbox {
-            west: (west * BOUNDS_STEPS).floor() / BOUNDS_STEPS + 0.0,
-            south: (south * BOUNDS_STEPS).floor() / BOUNDS_STEPS + 0.0,
-            east: (east * BOUNDS_STEPS).ceil() / BOUNDS_STEPS + 0.0,
-            north: (north * BOUNDS_STEPS).ceil() / BOUNDS_STEPS + 0.0,
-        }),
-        _ => None,
-    };
-    Ok((count as u64, bounds))
+/// Outward, to steps of a degree that tell more than any raster's edges do. Adding zero makes of a negative zero a plain one.
+fn rounded(b: &Bbox) -> Bbox {
+    let (down, up) = (
+        |v: f64| (v * BOUNDS_STEPS).floor() / BOUNDS_STEPS + 0.0,
+        |v: f64| (v * BOUNDS_STEPS).ceil() / BOUNDS_STEPS + 0.0,
+    );
+    Bbox { west: down(b.west), south: down(b.south), east: up(b.east), north: up(b.north) }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::CatalogError;
 use super::schema::KEY_SEPARATOR;
+use super::{CatalogError, packed};
 use crate::collection::Collection;
 use crate::dataset::Dataset;
 
@@ -28,8 +28,8 @@ pub(super) fn collection(conn: &Connection, name: &str) -> Result<Option<(i64, u
 
 /// A dataset from the column `record`.
 pub(super) fn dataset(row: &Row<'_>, column: usize) -> Result<Dataset, CatalogError> {
-    let record: String = row.get(column)?;
-    parse(&record, || "of a dataset".to_owned())
+    let packed = row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?;
+    packed::unpack(packed).map_err(|source| CatalogError::Row { row: "of a dataset".to_owned(), source })
 }
 
 /// JSON of a row.

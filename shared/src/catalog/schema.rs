@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 
 use super::CatalogError;
@@ -14,6 +15,9 @@ const FIRST: i64 = 1;
 const NEWEST: i64 = 1;
 /// Names a newest format, for tests of what happens between two versions: it differs from the one before in nothing but its number.
 const NEWEST_IN_TESTS: &str = "KILN_TEST_NEWEST_FORMAT";
+/// Pages that one connection to a snapshot keeps. Not mapped into memory: what is mapped would count as the server's, up to the whole file; what is read
+/// stays with the system, for all connections.
+const CACHE_KIB: i64 = 4096;
 /// Separates key values in `datasets.keys`. No key value contains it.
 pub const KEY_SEPARATOR: char = '\u{1f}';
 
@@ -46,6 +50,13 @@ pub fn open_snapshot(path: &Path) -> Result<Connection, CatalogError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(uri.as_str(), flags)?;
     conn.set_prepared_statement_cache_capacity(32);
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    // Of joined keys, the one at an index.
+    conn.create_scalar_function("key_value", 2, flags, |of| {
+        let (keys, index) = (of.get_raw(0).as_str().map_err(rusqlite::Error::from)?, usize::from(of.get::<u16>(1)?));
+        Ok(keys.split(KEY_SEPARATOR).nth(index).map(str::to_owned))
+    })?;
     check_format(&conn)?;
     Ok(conn)
 }
@@ -63,7 +74,7 @@ pub fn head_uuid(conn: &Connection) -> Result<Option<String>, CatalogError> {
 
 /// Datasets in the catalogue.
 pub fn dataset_count(conn: &Connection) -> Result<u64, CatalogError> {
-    let n: i64 = conn.query_row("SELECT count(*) FROM datasets", [], |row| row.get(0))?;
+    let n: i64 = conn.query_row("SELECT coalesce(sum(datasets), 0) FROM totals", [], |row| row.get(0))?;
     Ok(n as u64)
 }
 
@@ -73,7 +84,15 @@ pub fn check_counts(conn: &Connection) -> Result<(), CatalogError> {
         .query_row(
             "SELECT CASE
                WHEN (SELECT count(*) FROM datasets WHERE input NOT IN (SELECT id FROM inputs)) > 0 THEN 'datasets without an input'
-               WHEN (SELECT count(DISTINCT dataset) FROM dataset_keys) <> (SELECT count(*) FROM datasets) THEN 'datasets without keys'
+               WHEN (SELECT count(*) FROM datasets d LEFT JOIN records r ON r.dataset = d.id WHERE r.dataset IS NULL) > 0
+                 OR (SELECT count(*) FROM records) <> (SELECT count(*) FROM datasets) THEN 'datasets without a record'
+               WHEN EXISTS (SELECT collection, count(*) FROM datasets GROUP BY collection EXCEPT SELECT collection, datasets FROM totals)
+                 OR (SELECT count(*) FROM totals) <> (SELECT count(DISTINCT collection) FROM datasets) THEN 'another number of datasets'
+               WHEN EXISTS (SELECT collection, key, value, count(*) FROM dataset_keys GROUP BY 1, 2, 3
+                   EXCEPT SELECT collection, key, value, datasets FROM key_values)
+                 OR EXISTS (SELECT collection, key, sum(datasets) FROM key_values GROUP BY 1, 2
+                   EXCEPT SELECT collection, key, datasets FROM totals JOIN (SELECT DISTINCT collection AS of, key FROM key_values) ON of = collection)
+                 THEN 'another number of key values'
                WHEN (SELECT count(DISTINCT id / 2) FROM footprints) <> (SELECT count(*) FROM datasets) THEN 'datasets without a footprint'
              END",
             [],
@@ -95,6 +114,16 @@ pub fn check_integrity(conn: &Connection) -> Result<(), CatalogError> {
 pub fn write_clean(conn: &Connection, path: &Path) -> Result<(), CatalogError> {
     let name = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
     conn.execute("VACUUM INTO ?1", params![name])?;
+    Ok(())
+}
+
+/// Packs the file if more than one page of so many holds nothing. Afterwards it differs from what it was in most of its pages.
+pub fn pack_if_unused(conn: &Connection, part: u64) -> Result<(), CatalogError> {
+    let count = |of: &str| conn.query_row(&format!("PRAGMA {of}"), [], |row| row.get::<_, i64>(0));
+    let (unused, all) = (count("freelist_count")? as u64, count("page_count")? as u64);
+    if unused > all / part {
+        conn.execute("VACUUM", [])?;
+    }
     Ok(())
 }
 

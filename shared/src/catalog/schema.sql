@@ -37,21 +37,50 @@ CREATE TABLE datasets (
     keys       TEXT NOT NULL,     -- key values joined by U+001F: sorts as the tuple does
     input      INTEGER NOT NULL REFERENCES inputs (id),
     path       TEXT NOT NULL,     -- of the COG
-    record     TEXT NOT NULL,     -- Dataset as JSON
+    minzoom    INTEGER NOT NULL,
+    maxzoom    INTEGER NOT NULL,
+    west       REAL NOT NULL,     -- WGS84 bounds; west > east across the antimeridian
+    south      REAL NOT NULL,
+    east       REAL NOT NULL,
+    north      REAL NOT NULL,
     UNIQUE (collection, keys)
 );
 CREATE INDEX datasets_by_input ON datasets (input);
 CREATE INDEX datasets_by_path ON datasets (path);
 
--- Key values one by one, for filters and order.
+-- Apart from the rest, whose rows queries pass over by the thousand.
+CREATE TABLE records (
+    dataset INTEGER PRIMARY KEY REFERENCES datasets (id),
+    record  BLOB NOT NULL         -- Dataset, as packed.rs packs it
+);
+
+-- Every key value but the first of each dataset, which `datasets` is in the order of.
 CREATE TABLE dataset_keys (
     collection INTEGER NOT NULL,
     key        INTEGER NOT NULL,  -- index in the collection's keys
     value      TEXT NOT NULL,
-    dataset    INTEGER NOT NULL REFERENCES datasets (id),
-    PRIMARY KEY (collection, key, value, dataset)
+    keys       TEXT NOT NULL,     -- of the dataset
+    PRIMARY KEY (collection, key, value, keys)
 ) WITHOUT ROWID;
-CREATE INDEX dataset_keys_by_dataset ON dataset_keys (dataset, key, value);
 
--- WGS84 boxes; a dataset that crosses the antimeridian has two: ids 2·dataset and 2·dataset + 1.
+-- How many datasets have a key value: what /keys answers, and what a query's plan rests on.
+CREATE TABLE key_values (
+    collection INTEGER NOT NULL,
+    key        INTEGER NOT NULL,
+    value      TEXT NOT NULL,
+    datasets   INTEGER NOT NULL,  -- never 0
+    PRIMARY KEY (collection, key, value)
+) WITHOUT ROWID;
+
+-- Of all datasets of a collection; no row where there are none. Edges as in `datasets`, but the whole round where one crosses the antimeridian.
+CREATE TABLE totals (
+    collection INTEGER PRIMARY KEY REFERENCES collections (id),
+    datasets   INTEGER NOT NULL,
+    west       REAL NOT NULL,
+    south      REAL NOT NULL,
+    east       REAL NOT NULL,
+    north      REAL NOT NULL
+);
+
+-- WGS84 boxes; a dataset that crosses the antimeridian has two: ids 2·dataset and 2·dataset + 1. Rounded outward to 32 bits.
 CREATE VIRTUAL TABLE footprints USING rtree (id, west, east, south, north);

@@ -328,11 +328,33 @@ fn the_same_commits_give_the_same_rows() {
 }
 
 #[test]
-fn deleting_rows_uses_the_indexes() {
-    let world = World::new(OnConflict::Newest);
-    let sql = "EXPLAIN QUERY PLAN DELETE FROM dataset_keys WHERE (collection, key, value, dataset) IN
-        (SELECT d.collection, k.key, k.value, d.id FROM datasets d JOIN dataset_keys k ON k.dataset = d.id WHERE d.input = 1)";
-    let mut statement = world.conn.prepare(sql).unwrap();
-    let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
-    assert!(plan.iter().all(|step| !step.starts_with("SCAN")), "{plan:?}");
+fn totals_follow_what_comes_and_goes() {
+    let mut world = World::new(OnConflict::Newest);
+    let bounds = |world: &World| {
+        let all = totals::of(&world.conn, 1).unwrap();
+        all.map(|all| (all.datasets, <[f64; 4]>::from(all.bounds)))
+    };
+    let put_at = |path: &str, edges: [f64; 4]| {
+        let mut change = put(path, 1, 0, &[&[path, "1"]]);
+        if let Change::Put { datasets, .. } = &mut change {
+            datasets[0].metadata.bounds = Bbox::from(edges);
+        }
+        change
+    };
+    assert_eq!(bounds(&world), None);
+    world.commit(vec![put_at("a", [0.1, 0.1, 1.0, 1.0]), put_at("b", [0.1, 0.5, 2.0, 3.0])]).unwrap();
+    world.commit(vec![put_at("c", [170.0, -5.0, -170.0, 0.0])]).unwrap();
+    assert_eq!(bounds(&world), Some((3, [-180.0, -5.0, 180.0, 3.0])));
+    let remove = |world: &mut World, path: &str| {
+        let change = Change::Remove { input: input(path, world.n(path)) };
+        world.commit(vec![change]).unwrap();
+    };
+    remove(&mut world, "c");
+    assert_eq!(bounds(&world), Some((2, [0.1, 0.1, 2.0, 3.0])), "all four edges come back");
+    remove(&mut world, "b");
+    assert_eq!(bounds(&world), Some((1, [0.1, 0.1, 1.0, 1.0])));
+    remove(&mut world, "a");
+    assert_eq!(bounds(&world), None);
+    let left: i64 = world.conn.query_row("SELECT count(*) FROM key_values", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
 }

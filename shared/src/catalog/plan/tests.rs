@@ -1,0 +1,183 @@
+//! Whatever finds the rows, the answer is the same.
+
+use ulid::Ulid;
+
+use super::*;
+use crate::bbox::Bbox;
+use crate::catalog::{apply, packed, schema};
+use crate::commit::{Change, Commit};
+use crate::dataset::Dataset;
+
+/// A catalogue of some hundred datasets with three keys, opened as a server opens it.
+fn catalog(dir: &std::path::Path) -> (Connection, Vec<Dataset>) {
+    let record: Dataset = serde_json::from_slice(packed::DICTIONARY).unwrap();
+    let datasets: Vec<Dataset> = (0..400u32)
+        .map(|i| {
+            let mut dataset = record.clone();
+            dataset.keys = vec![format!("T{}", i % 23), format!("2026{:02}", i / 23), format!("B{}", i * 7 % 3)];
+            // Some cross the antimeridian.
+            let west = f64::from(i * 37 % 359) - 180.0;
+            let south = f64::from(i * 11 % 80) - 40.0;
+            dataset.metadata.bounds = Bbox::from_unwrapped(west, south, west + 3.3, south + 2.1);
+            dataset
+        })
+        .collect();
+    let collection = serde_json::json!({
+        "name": "c", "title": "", "default": false, "keys": [{"name": "tile"}, {"name": "date"}, {"name": "band"}],
+        "on_conflict": "newest", "style": crate::collection::Style::default(),
+    });
+    let put = serde_json::json!({
+        "change": "put", "source": "s", "input": "all", "prev": 0, "version": "1", "source_time_ms": 0,
+        "collection": "c", "content": "", "datasets": datasets,
+    });
+    let changes = vec![
+        serde_json::from_value(serde_json::json!({"change": "put_collection", "prev": 0, "collection": collection}))
+            .unwrap(),
+        serde_json::from_value::<Change>(put).unwrap(),
+    ];
+    let (replica, clean) = (dir.join("replica"), dir.join("clean"));
+    let mut conn = schema::open_replica(&replica).unwrap();
+    apply::apply(&mut conn, &Commit { n: 1, uuid: Ulid::generate(), at_ms: 0, author: String::new(), changes })
+        .unwrap();
+    schema::check_counts(&conn).unwrap();
+    schema::write_clean(&conn, &clean).unwrap();
+    (schema::open_snapshot(&clean).unwrap(), datasets)
+}
+
+fn filters() -> Vec<DatasetFilter> {
+    let text = |value: &str| value.to_owned();
+    let none = DatasetFilter::default;
+    let boxed = |edges: [f64; 4]| DatasetFilter { bbox: Some(Bbox::from(edges)), ..none() };
+    vec![
+        none(),
+        DatasetFilter { values: vec![(0, vec![text("T1")])], ..none() },
+        DatasetFilter { values: vec![(0, vec![text("T1")]), (1, vec![text("202603")])], ..none() },
+        DatasetFilter { values: vec![(0, vec![text("T1")]), (2, vec![text("B1")])], ..none() },
+        DatasetFilter { values: vec![(2, vec![text("B1")])], ..none() },
+        DatasetFilter { values: vec![(1, vec![text("202603"), text("202605")]), (2, vec![text("B0")])], ..none() },
+        DatasetFilter { globs: vec![(0, text("T1*"))], ..none() },
+        DatasetFilter { globs: vec![(1, text("*5"))], values: vec![(2, vec![text("B2")])], ..none() },
+        DatasetFilter { from: vec![(1, text("202604"))], to: vec![(1, text("202606"))], ..none() },
+        DatasetFilter { from: vec![(0, text("T10"))], to: vec![(0, text("T2"))], ..none() },
+        DatasetFilter { values: vec![(2, vec![text("B9")])], ..none() },
+        boxed([0.0, -10.0, 40.0, 10.0]),
+        boxed([170.0, -50.0, -170.0, 50.0]),
+        DatasetFilter { values: vec![(2, vec![text("B1")])], ..boxed([-60.0, -40.0, 60.0, 40.0]) },
+        DatasetFilter { values: vec![(0, vec![text("T4")])], ..boxed([-60.0, -40.0, 60.0, 40.0]) },
+    ]
+}
+
+/// SQLite's globs as far as these tests use them: stars at an end.
+fn glob(pattern: &str, value: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => value.ends_with(end),
+        (_, Some(start)) => value.starts_with(start),
+        _ => value == pattern,
+    }
+}
+
+fn matches(filter: &DatasetFilter, dataset: &Dataset) -> bool {
+    let meets = |bbox: &Bbox| {
+        let parts = |b: &Bbox| std::iter::once(b.split().0).chain(b.split().1).collect::<Vec<_>>();
+        let (ours, theirs) = (parts(&dataset.metadata.bounds), parts(bbox));
+        let meet =
+            |a: &Bbox, b: &Bbox| a.west <= b.east && a.east >= b.west && a.south <= b.north && a.north >= b.south;
+        ours.iter().any(|a| theirs.iter().any(|b| meet(a, b)))
+    };
+    filter.values.iter().all(|(key, wanted)| wanted.contains(&dataset.keys[*key]))
+        && filter.globs.iter().all(|(key, pattern)| glob(pattern, &dataset.keys[*key]))
+        && filter.from.iter().all(|(key, from)| dataset.keys[*key] >= *from)
+        && filter.to.iter().all(|(key, to)| dataset.keys[*key] <= *to)
+        && filter.bbox.iter().all(meets)
+}
+
+fn ask<T>(conn: &Connection, sql: &Sql<'_>, read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+    let parameters: Vec<&dyn ToSql> = sql.parameters.iter().map(|p| p as &dyn ToSql).collect();
+    let mut statement = conn.prepare(&sql.text).unwrap_or_else(|error| panic!("{error}: {}", sql.text));
+    statement.query_map(parameters.as_slice(), |row| read(row)).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn every_way_to_find_rows_finds_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (conn, datasets) = catalog(dir.path());
+    for filter in filters() {
+        let wanted: Vec<&Dataset> = datasets.iter().filter(|dataset| matches(&filter, dataset)).collect();
+        let mut finders = vec![Finder::Names, Finder::Key(1), Finder::Key(2)];
+        finders.extend(filter.bbox.map(|_| Finder::Bounds));
+        for finder in finders {
+            let knows_footprints = filter.values.is_empty();
+            let plan = Plan { finder, knows_footprints, ..Plan::new(&conn, 1, &filter, &[], None).unwrap() };
+            let count = ask(&conn, &plan.count(), |row| row.get::<_, i64>(0));
+            assert_eq!(count, [wanted.len() as i64], "{filter:?} by {finder:?}");
+            let extent: Option<f64> = ask(&conn, &plan.extent(), |row| row.get(3)).remove(0);
+            let west =
+                |d: &&Dataset| if d.metadata.bounds.crosses_antimeridian() { -180.0 } else { d.metadata.bounds.west };
+            assert_eq!(extent, wanted.iter().map(west).min_by(f64::total_cmp), "{filter:?} by {finder:?}");
+            for key in 0..3 {
+                let mut counted = std::collections::BTreeMap::<String, i64>::new();
+                for dataset in &wanted {
+                    *counted.entry(dataset.keys[key].clone()).or_default() += 1;
+                }
+                let found = ask(&conn, &plan.values(key, "", (1000, 0)), |row| Ok((row.get(0)?, row.get(1)?)));
+                assert_eq!(found, counted.into_iter().collect::<Vec<_>>(), "{filter:?} by {finder:?}");
+            }
+            for (order_by, ascending) in [(vec![], true), (vec![1], false), (vec![2, 1], true), (vec![0, 1], false)] {
+                let query =
+                    DatasetQuery { filter: filter.clone(), order_by, ascending, limit: 7, ..DatasetQuery::default() };
+                let mut sorted: Vec<Vec<String>> = wanted.iter().map(|dataset| dataset.keys.clone()).collect();
+                sorted.sort_by_key(|keys| {
+                    (query.order_by.iter().map(|key| keys[*key].clone()).collect::<Vec<_>>(), keys.clone())
+                });
+                if !ascending {
+                    sorted.reverse();
+                }
+                for start in [0, 3, 300] {
+                    let page: Vec<String> = sorted.iter().skip(start).take(7).map(|keys| join_keys(keys)).collect();
+                    let by_offset = DatasetQuery { offset: start, ..query.clone() };
+                    let sql = plan.select(&by_offset);
+                    assert_eq!(ask(&conn, &sql, |row| row.get::<_, String>(0)), page, "{} of {filter:?}", sql.text);
+                    let Some(after) = start.checked_sub(1).and_then(|last| sorted.get(last)) else { continue };
+                    let by_cursor = DatasetQuery { after: Some(after.clone()), ..query.clone() };
+                    let sql = plan.select(&by_cursor);
+                    assert_eq!(ask(&conn, &sql, |row| row.get::<_, String>(0)), page, "{} of {filter:?}", sql.text);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_finds_rows_is_what_leaves_few() {
+    let dir = tempfile::tempdir().unwrap();
+    let (conn, _) = catalog(dir.path());
+    let finder =
+        |filter: &DatasetFilter, order: &[usize], limit| Plan::new(&conn, 1, filter, order, limit).unwrap().finder;
+    let filters = filters();
+    assert_eq!(finder(&filters[0], &[], Some(10)), Finder::Names);
+    assert_eq!(finder(&filters[0], &[1], Some(10)), Finder::Key(1), "in the order of a key");
+    assert_eq!(finder(&filters[2], &[], None), Finder::Names, "leading keys are a range of names");
+    assert_eq!(finder(&filters[5], &[], None), Finder::Key(1), "two dates leave less than a band");
+    assert_eq!(finder(&filters[11], &[], None), Finder::Bounds);
+    assert_eq!(finder(&filters[14], &[], None), Finder::Names, "one tile leaves less than a large box");
+}
+
+#[test]
+fn no_page_is_a_scan_or_a_sort_where_an_index_has_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (conn, _) = catalog(dir.path());
+    let filters = filters();
+    for (filter, order_by) in
+        [(&filters[0], vec![]), (&filters[1], vec![1]), (&filters[4], vec![]), (&filters[0], vec![1])]
+    {
+        let query = DatasetQuery { filter: filter.clone(), order_by, ..DatasetQuery::default() };
+        let mut sql = Plan::keys(&conn, 1, &query).unwrap();
+        sql.text.insert_str(0, "EXPLAIN QUERY PLAN ");
+        let steps = ask(&conn, &sql, |row| row.get::<_, String>(3));
+        assert!(
+            steps.iter().all(|step| !step.contains("SCAN") && !step.contains("TEMP B-TREE")),
+            "{steps:?} of {}",
+            sql.text
+        );
+    }
+}
