@@ -54,6 +54,8 @@ impl Site {
             sha256: String::new(),
             datasets: 1,
             at_ms: 0,
+            whole: None,
+            steps: Vec::new(),
         };
         let state = AppState::new(store, Settings { cache_mb: 0, ..Settings::default() }, true);
         state.served.store(Some(Snapshot::new(catalog, manifest).into()));
