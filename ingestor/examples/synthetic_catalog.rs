@@ -99,7 +99,10 @@ fn snapshot_sizes(folder: &std::path::Path) -> BTreeMap<String, usize> {
     entries
         .filter_map(|e| {
             Some((
-                e.file_name().into_string().ok().filter(|n| n.ends_with(".sqlite") || n.ends_with(".delta"))?,
+                e.file_name()
+                    .into_string()
+                    .ok()
+                    .filter(|n| [".sqlite", ".delta"].iter().any(|end| n.ends_with(end)))?,
                 e.metadata().ok()?.len() as usize,
             ))
         })
