@@ -327,11 +327,19 @@ impl Replica {
         let conn = Arc::clone(&self.conn);
         let done = tokio::task::spawn_blocking(move || {
             let mut conn = conn.lock().unwrap_or_else(PoisonError::into_inner);
+            let (path, part) = (file_path(&folder), folder.join("replica.sqlite.part"));
+            let failed = |path: &Path| {
+                let path = path.to_owned();
+                |source| ReplicaError::File { path, source }
+            };
+            // All of it, before the old one goes: a disk may fill up meanwhile.
+            if let Some(start) = &start {
+                std::fs::copy(start, &part).map_err(failed(&part))?;
+            }
             // The old file is open still; SQLite lets go of it when the connection is replaced.
             remove_file(&folder)?;
-            if let Some(start) = start {
-                let path = file_path(&folder);
-                std::fs::copy(&start, &path).map_err(|source| ReplicaError::File { path, source })?;
+            if start.is_some() {
+                std::fs::rename(&part, &path).map_err(failed(&path))?;
             }
             *conn = schema::open_replica(&file_path(&folder))?;
             schema::check_integrity(&conn)?;

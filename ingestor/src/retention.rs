@@ -9,6 +9,7 @@ use shared::gc;
 use shared::layout;
 use shared::snapshot;
 use shared::store::{Store, StoreError};
+use ulid::Ulid;
 
 /// The newest snapshots are all kept.
 const NEWEST_KEPT: usize = 20;
@@ -54,6 +55,8 @@ async fn delete_snapshots(store: &Store) -> Result<(), StoreError> {
 #[derive(Clone, Debug)]
 struct File {
     n: u64,
+    /// The publication: a whole file and a delta of one share it.
+    id: Ulid,
     /// For a delta: the snapshot that is there as a whole and from which it leads on.
     whole: Option<u64>,
     at_ms: i64,
@@ -62,20 +65,22 @@ struct File {
 
 impl File {
     fn parse(meta: ObjectMeta) -> Option<Self> {
-        let (n, whole) = match layout::parse_delta(&meta.location) {
-            Some(delta) => (delta.to, Some(delta.whole)),
-            None => (layout::parse_snapshot(&meta.location)?.0, None),
+        let (n, id, whole) = match layout::parse_delta(&meta.location) {
+            Some(delta) => (delta.to, delta.id, Some(delta.whole)),
+            None => layout::parse_snapshot(&meta.location).map(|(n, id)| (n, id, None))?,
         };
-        Some(Self { n, whole, at_ms: meta.last_modified.timestamp_millis(), path: meta.location })
+        Some(Self { n, id, whole, at_ms: meta.last_modified.timestamp_millis(), path: meta.location })
     }
 }
 
 /// The files that kept snapshots are made of: all of their own, and of one that is there as a delta only, the whole file it rests on and every delta from
 /// there. Files that a publisher left when it died may be among them: they go when what they look like goes.
 fn needed(files: &[File], kept: &BTreeSet<u64>) -> BTreeSet<Path> {
-    let is_whole: BTreeSet<u64> = files.iter().filter(|file| file.whole.is_none()).map(|file| file.n).collect();
+    // A whole file of the same number may be another's, who died before it was published.
+    let is_whole: BTreeSet<(u64, Ulid)> =
+        files.iter().filter(|file| file.whole.is_none()).map(|file| (file.n, file.id)).collect();
     let mut rests: BTreeMap<u64, u64> = BTreeMap::new();
-    for file in files.iter().filter(|file| kept.contains(&file.n) && !is_whole.contains(&file.n)) {
+    for file in files.iter().filter(|file| kept.contains(&file.n) && !is_whole.contains(&(file.n, file.id))) {
         if let Some(whole) = file.whole {
             // Of those that rest on the same file, the last needs what the others do.
             rests.entry(whole).and_modify(|last| *last = file.n.max(*last)).or_insert(file.n);
@@ -153,30 +158,32 @@ mod tests {
 
     #[test]
     fn what_a_kept_snapshot_is_made_of_stays() {
-        let id = ulid::Ulid::generate();
-        let whole = |n| File { n, whole: None, at_ms: 0, path: layout::snapshot(n, id) };
-        let delta = |to, from, whole| {
-            let path = layout::delta(&layout::DeltaName { to, id: ulid::Ulid::generate(), from, whole });
-            File { n: to, whole: Some(whole), at_ms: 0, path }
+        let (ours, theirs) = (Ulid::generate(), Ulid::generate());
+        let whole_of = |n, id| File { n, id, whole: None, at_ms: 0, path: layout::snapshot(n, id) };
+        let delta_of = |to, from, whole, id| {
+            let path = layout::delta(&layout::DeltaName { to, id, from, whole });
+            File { n: to, id, whole: Some(whole), at_ms: 0, path }
         };
-        // 2 → 3 → 5 → 7, which is there as a whole too, → 8; and what a dead publisher left of 5.
+        let (whole, delta) = (|n| whole_of(n, ours), |to, from, whole| delta_of(to, from, whole, ours));
+        // 2 → 3 → 5 → 7, which is there as a whole too, → 8; and what a dead publisher left of 5 and 8.
         let files = [
             whole(1),
             whole(2),
             delta(3, 2, 2),
             delta(5, 3, 2),
-            delta(5, 2, 2),
+            delta_of(5, 2, 2, theirs),
             delta(7, 5, 2),
             whole(7),
             delta(8, 7, 7),
+            whole_of(8, theirs),
         ];
         let left = |kept: &[u64]| -> Vec<usize> {
             let needed = needed(&files, &kept.iter().copied().collect());
             (0..files.len()).filter(|i| needed.contains(&files[*i].path)).collect()
         };
-        assert_eq!(left(&[8]), [6, 7]);
+        assert_eq!(left(&[8]), [6, 7, 8], "that of a dead publisher does not replace what the published one rests on");
         assert_eq!(left(&[7]), [5, 6], "a delta is of use to those who have what it starts from");
-        assert_eq!(left(&[5, 8]), [1, 2, 3, 4, 6, 7]);
+        assert_eq!(left(&[5, 8]), [1, 2, 3, 4, 6, 7, 8]);
         assert_eq!(left(&[3]), [1, 2]);
         assert_eq!(left(&[1]), [0]);
     }

@@ -1,12 +1,13 @@
 //! Measurements of the whole: what a person would time with a watch, and the CPU a tile costs.
 //!
-//! `cargo run --release -p tests --bin measure -- drop-to-tile | many-small [N] | tile-cpu | load [--seconds N] [--only PART-OF-A-NAME] | cold-s3 |
+//! `cargo run --release -p tests --bin measure -- drop-to-tile | many-small [N] | convert | tile-cpu | load [--seconds N] [--only PART-OF-A-NAME] | cold-s3 |
 //! ingestors [N] | publish-to-visible | lambda [N] [FOLDER]`, with release binaries built before. The last three need a nats-server on the path, or in the
 //! environment that `KILN_JUDGES` names.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement for developers")]
 
 mod cloud;
 mod cold_s3;
+mod convert;
 mod load;
 mod processes;
 
@@ -37,6 +38,7 @@ fn main() {
     match args.next().as_deref() {
         Some("drop-to-tile") => drop_to_tile(),
         Some("many-small") => many_small(args.next().and_then(|n| n.parse().ok()).unwrap_or(2000)),
+        Some("convert") => convert::run(),
         Some("tile-cpu") => tile_cpu(),
         Some("load") => load(&args.collect::<Vec<_>>()),
         Some("cold-s3") => cold_s3::run(),
@@ -48,7 +50,7 @@ fn main() {
             cloud::lambda(count, args.next().as_deref().map(std::path::Path::new));
         }
         _ => println!(
-            "measure drop-to-tile | many-small [N] | tile-cpu | load [--seconds N] [--only PART-OF-A-NAME] | cold-s3 | ingestors [N] | publish-to-visible | lambda [N]"
+            "measure drop-to-tile | many-small [N] | convert | tile-cpu | load [--seconds N] [--only PART-OF-A-NAME] | cold-s3 | ingestors [N] | publish-to-visible | lambda [N]"
         ),
     }
 }
@@ -61,7 +63,7 @@ fn load(args: &[String]) {
 }
 
 /// A uint16 UTM raster like a satellite's: octaves of noise, a wedge without data.
-fn reflectance(side: u32) -> Raster {
+pub(crate) fn reflectance(side: u32) -> Raster {
     let noise = Formula::noise(7, 500.0, 300.0, 6000.0).with_wedge(side, side, 0.15);
     Raster::utm(33, [499_980.0, 5_300_040.0], 10.0, side, side, DataType::Uint16).filled(noise).nodata(0.0)
 }

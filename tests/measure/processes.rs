@@ -4,10 +4,21 @@ use std::fs;
 
 /// CPU seconds a process has used, in user and system mode.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // Fields 14 and 15, counted after the command's name in parentheses.
+    seconds(pid, 11)
+}
+
+/// CPU seconds that children of this process have used, and theirs, once waited for.
+pub(crate) fn cpu_seconds_of_children() -> f64 {
+    // Fields 16 and 17.
+    seconds(std::process::id(), 13)
+}
+
+/// Two fields of a process that are clock ticks, added up.
+fn seconds(pid: u32, first: usize) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = rest.split_whitespace().skip(first).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 

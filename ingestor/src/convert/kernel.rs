@@ -165,7 +165,7 @@ impl<'v, T: Sample> Plane<'v, T> {
     fn nearest_checked(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
         for (i, (out, valid)) in out.iter_mut().zip(valid).enumerate() {
             let (x, y) = span.at(i);
-            let Some(at) = self.index(x.floor() as isize, y.floor() as isize) else { continue };
+            let Some(at) = self.under(x, y) else { continue };
             if self.is_valid(at) {
                 (*out, *valid) = (self.samples[at], 255);
             }
@@ -240,7 +240,8 @@ impl<'v, T: Sample> Plane<'v, T> {
             let (x, y) = (u + i as f32 * du, v + i as f32 * dv);
             let (column, row) = (floor(x).clamp(0, last_column), floor(y).clamp(0, last_row));
             at[i] = row * stride + column;
-            (fx[i], fy[i]) = (x - column as f32, y - row as f32);
+            // Right to 10⁻⁵ pixels, a place may lie that far beyond its neighbours, and what is made there beyond their values.
+            (fx[i], fy[i]) = ((x - column as f32).clamp(0.0, 1.0), (y - row as f32).clamp(0.0, 1.0));
         }
         (at, fx, fy)
     }
@@ -301,7 +302,7 @@ impl<'v, T: Sample> Plane<'v, T> {
 
     /// One pixel, any kernel, any scale, valid pixels only.
     fn weigh_one(&self, kernel: Kernel, (x, y): (f64, f64), scale: [f64; 2], out: &mut T, valid: &mut u8) {
-        let Some(center) = self.index(x.floor() as isize, y.floor() as isize).filter(|at| self.is_valid(*at)) else {
+        let Some(center) = self.under(x, y).filter(|at| self.is_valid(*at)) else {
             return;
         };
         let widen = scale.map(|s| if s > SCALE_PLAIN { s.min(SCALE_MAX) } else { 1.0 });
@@ -333,6 +334,15 @@ impl<'v, T: Sample> Plane<'v, T> {
         *valid = 255;
     }
 
+    /// The pixel under a place of a span. The span was cut to the raster; its parts begin anew, so that the last place of one may be rounded beyond it.
+    fn under(&self, x: f64, y: f64) -> Option<usize> {
+        let within = |at: f64, first: isize, size: usize| {
+            let floor = at.floor() as isize;
+            if floor as f64 == at && floor - first == size as isize { floor - 1 } else { floor }
+        };
+        self.index(within(x, self.x0, self.width), within(y, self.y0, self.height))
+    }
+
     fn index(&self, x: isize, y: isize) -> Option<usize> {
         let (column, row) = (x.checked_sub(self.x0)?, y.checked_sub(self.y0)?);
         let inside = column >= 0 && row >= 0 && (column as usize) < self.width && (row as usize) < self.height;
@@ -349,8 +359,8 @@ impl<'v, T: Sample> Plane<'v, T> {
 #[inline(always)]
 fn floor(place: f32) -> i32 {
     const ROUNDER: f32 = 12_582_912.0;
-    let rounded = (place + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32;
-    rounded - i32::from(rounded as f32 > place)
+    let rounded = ((place + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
+    rounded.wrapping_sub(i32::from(rounded as f32 > place))
 }
 
 /// Between four valid samples: north-west, north-east, south-west, south-east.
@@ -430,6 +440,24 @@ mod tests {
             let (mut out, mut valid) = ([0u8; 8], [0u8; 8]);
             plane.resample(Kernel::Bilinear, &[span], |_| 0, &mut out, &mut valid);
             assert!(out.iter().zip(valid).all(|(out, valid)| *out == 7 && valid == 255), "{dx}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_lies_between_its_neighbours() {
+        let row: Vec<u32> = (0..128).map(|i| if i % 2 == 0 { 500_000 } else { 0 }).collect();
+        let samples = [row.as_slice(), row.as_slice()].concat();
+        let view = View { area: Area { x: 0, y: 0, width: 128, height: 2 }, bands: vec![&samples], mask: None };
+        let plane = Plane::new(&view, 0, Judge::new(None), true);
+        for i in 0..4000 {
+            // The last place of a piece lies just below the center of a pixel.
+            let dx = (66.0 - f64::from(i) * 1e-8 + f64::from(i % 7) * 1e-6) / 63.0;
+            for (x, dx) in [(0.5, dx), (0.5 + 63.0 * dx, -dx)] {
+                let span = Span { row: 0, column: 0, length: 64, x, y: 1.0, dx, dy: 0.0, scale: [1.0; 2] };
+                let (mut out, mut valid) = ([0u32; 64], [0u8; 64]);
+                plane.resample(Kernel::Bilinear, &[span], |_| 0, &mut out, &mut valid);
+                assert!(out.iter().all(|sample| *sample <= 500_000), "{dx}: {out:?}");
+            }
         }
     }
 

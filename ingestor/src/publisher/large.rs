@@ -158,6 +158,7 @@ impl Publisher {
             .with_file(move |conn, file| {
                 schema::pack_if_unused(conn, UNUSED_PART)?;
                 let (n, format, datasets) = (schema::head(conn)?, schema::format(conn)?, schema::dataset_count(conn)?);
+                schema::check_is_of(conn, file)?;
                 let nothing = Pages::default();
                 let (from, pages) = before.as_ref().map_or((0, &nothing), |b| (b.manifest.n, &b.pages));
                 let compared = delta::make(file, pages, (from, n), &delta).map_err(failed(file))?;

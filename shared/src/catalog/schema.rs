@@ -110,6 +110,25 @@ pub fn check_integrity(conn: &Connection) -> Result<(), CatalogError> {
     if answer == "ok" { Ok(()) } else { Err(CatalogError::Invalid { n: head(conn)?, fault: answer }) }
 }
 
+/// Checks that the file is the one this connection has open, and all of it: a path may have been given another file meanwhile.
+pub fn check_is_of(conn: &Connection, path: &Path) -> Result<(), CatalogError> {
+    let pages = |conn: &Connection| -> Result<u64, CatalogError> {
+        let [count, size]: [i64; 2] = [
+            conn.query_row("PRAGMA page_count", [], |row| row.get(0))?,
+            conn.query_row("PRAGMA page_size", [], |row| row.get(0))?,
+        ];
+        Ok(count as u64 * size as u64)
+    };
+    let (n, other) = (head(conn)?, open_snapshot(path)?);
+    let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    let same = pages(conn)? == bytes && head(&other)? == n && head_uuid(&other)? == head_uuid(conn)?;
+    if same {
+        return Ok(());
+    }
+    let fault = format!("{} is not the file that is open, or not all of it", path.display());
+    Err(CatalogError::Invalid { n, fault })
+}
+
 /// Writes the catalogue as a clean single file.
 pub fn write_clean(conn: &Connection, path: &Path) -> Result<(), CatalogError> {
     let name = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;

@@ -98,7 +98,13 @@ async fn make(store: &ReadStore, manifest: &Manifest, base: Base<'_>, file: &Fil
             None => store.download(&base.path, &part).await?,
             Some(from) => {
                 let to = part.clone();
-                on_blocking(&part, move || copy(&from, &to)).await?;
+                // A store's own file that is gone is the store's fault, not this machine's.
+                on_blocking(&part, move || copy(&from, &to)).await.map_err(|error| match error {
+                    SnapshotError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                        damaged(manifest, format!("{} is not there", base.path))
+                    }
+                    other => other,
+                })?;
             }
         }
         for step in base.steps {
@@ -129,8 +135,13 @@ async fn take_step(store: &ReadStore, manifest: &Manifest, step: &Step, file: &F
         let _ = tokio::fs::remove_file(&delta).await;
     }
     done.map_err(|e| file_error(file, e.into()))?.map_err(|error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::PermissionDenied => file_error(file, error),
-        _ => damaged(manifest, format!("the step {} does not apply: {error}", step.path)),
+        // `Other` is what zstd says of bytes that are none of its own.
+        io::ErrorKind::InvalidData
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::Other => damaged(manifest, format!("the step {} does not apply: {error}", step.path)),
+        _ => file_error(file, error),
     })
 }
 
@@ -166,7 +177,9 @@ fn verify(file: &FilePath, note: &FilePath, manifest: &Manifest) -> Result<(), S
         return Err(damaged(format!("it has {} bytes, its manifest says {}", meta.len(), manifest.bytes)));
     }
     let mtime_ns = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
-    let state = format!("{} {mtime_ns} {}", meta.len(), manifest.sha256);
+    // What was written before a power cut may be torn though all this is as it was: each start of the machine sums anew.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let state = format!("{} {mtime_ns} {} {}", meta.len(), manifest.sha256, boot.trim());
     if std::fs::read_to_string(note).is_ok_and(|known| known == state) {
         return Ok(());
     }

@@ -113,7 +113,7 @@ fn satellite() -> Raster {
 }
 
 /// Three 8-bit bands in one file, as of an aerial photo that was processed for the eye.
-fn photo() -> Raster {
+pub(crate) fn photo() -> Raster {
     let ground = Arc::new(Texture::new(2, (256, 2), 0.8, 0.04));
     let band = |away: f64| {
         let ground = Arc::clone(&ground);
@@ -128,7 +128,7 @@ fn photo() -> Raster {
 }
 
 /// uint8 classes in patches of some ten to hundred pixels.
-fn landcover() -> Raster {
+pub(crate) fn landcover() -> Raster {
     let ground = Texture::new(3, (256, 16), 0.6, 0.0);
     let class = move |value: f64| f64::from(CLASSES[(value * 6.999) as usize].0);
     let mut raster = utm(SIDE, 10.0, DataType::Uint8)
@@ -143,7 +143,7 @@ fn landcover() -> Raster {
 }
 
 /// float32 heights, NaN outside the outline of a country.
-fn dem() -> Raster {
+pub(crate) fn dem() -> Raster {
     let ground = Texture::new(4, (512, 2), 0.5, 0.0002);
     let middle = f64::from(SIDE) / 2.0;
     utm(SIDE, 20.0, DataType::Float32)

@@ -4,7 +4,7 @@
 
 mod cases;
 pub(crate) mod client;
-mod data;
+pub(crate) mod data;
 pub(crate) mod others;
 mod report;
 mod stages;
