@@ -357,7 +357,7 @@ impl Replica {
 /// Whether the replica was written since this machine started; notes that it now is.
 fn is_of_this_boot(folder: &Path) -> bool {
     let note = folder.join("boot");
-    let now = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let now = shared::clock::boot_id();
     let same = std::fs::read_to_string(&note).is_ok_and(|then| then == now);
     // Without the note, the copy is only made anew next time.
     let _ = std::fs::write(&note, &now);

@@ -41,7 +41,7 @@ pub(super) async fn fill(store: &Store, state: &Path, count: usize) {
     apply::apply(&mut conn, &last).unwrap();
     commit::append(store, &last).await.unwrap();
     // Written since this machine started.
-    std::fs::write(state.join("boot"), std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap()).unwrap();
+    std::fs::write(state.join("boot"), shared::clock::boot_id()).unwrap();
 }
 
 pub(super) fn keys(i: usize) -> Vec<String> {

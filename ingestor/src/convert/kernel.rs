@@ -11,7 +11,7 @@
 use pulp::{Arch, NullaryFnOnce};
 
 use super::cells::Span;
-use super::sample::{Judge, Real, Sample};
+use super::sample::{Judge, ROUNDER, Real, Sample};
 use super::source::{Area, View};
 
 /// Map pixels up to this many times the raster's need no wider kernel; GDAL's limit.
@@ -354,11 +354,9 @@ impl<'v, T: Sample> Plane<'v, T> {
     }
 }
 
-/// The whole number below a place within `REACH_MAX`. Adding 1.5 · 2²³ leaves the rounded number in the low bits, which compiles to vector
-/// instructions where a cast does not.
+/// The whole number below a place within `REACH_MAX`, in vector instructions: rounded, and one less where that is above it.
 #[inline(always)]
 fn floor(place: f32) -> i32 {
-    const ROUNDER: f32 = 12_582_912.0;
     let rounded = ((place + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
     rounded.wrapping_sub(i32::from(rounded as f32 > place))
 }

@@ -11,7 +11,7 @@ pub(super) const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// 1.5 · 2²³ and 1.5 · 2⁵². Adding them rounds to the nearest whole number, half to even, and leaves it in the low bits, which compiles to vector
 /// instructions where a cast does not.
-const ROUNDER: f32 = 12_582_912.0;
+pub(super) const ROUNDER: f32 = 12_582_912.0;
 const WIDE_ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 /// Arithmetic of a kernel: f32 for samples of up to 16 bits, else f64.

@@ -112,16 +112,11 @@ pub fn check_integrity(conn: &Connection) -> Result<(), CatalogError> {
 
 /// Checks that the file is the one this connection has open, and all of it: a path may have been given another file meanwhile.
 pub fn check_is_of(conn: &Connection, path: &Path) -> Result<(), CatalogError> {
-    let pages = |conn: &Connection| -> Result<u64, CatalogError> {
-        let [count, size]: [i64; 2] = [
-            conn.query_row("PRAGMA page_count", [], |row| row.get(0))?,
-            conn.query_row("PRAGMA page_size", [], |row| row.get(0))?,
-        ];
-        Ok(count as u64 * size as u64)
-    };
     let (n, other) = (head(conn)?, open_snapshot(path)?);
-    let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
-    let same = pages(conn)? == bytes && head(&other)? == n && head_uuid(&other)? == head_uuid(conn)?;
+    let bytes = number(conn, "page_count")? * number(conn, "page_size")?;
+    let same = std::fs::metadata(path).is_ok_and(|meta| meta.len() == bytes)
+        && head(&other)? == n
+        && head_uuid(&other)? == head_uuid(conn)?;
     if same {
         return Ok(());
     }
@@ -138,12 +133,16 @@ pub fn write_clean(conn: &Connection, path: &Path) -> Result<(), CatalogError> {
 
 /// Packs the file if more than one page of so many holds nothing. Afterwards it differs from what it was in most of its pages.
 pub fn pack_if_unused(conn: &Connection, part: u64) -> Result<(), CatalogError> {
-    let count = |of: &str| conn.query_row(&format!("PRAGMA {of}"), [], |row| row.get::<_, i64>(0));
-    let (unused, all) = (count("freelist_count")? as u64, count("page_count")? as u64);
-    if unused > all / part {
+    if number(conn, "freelist_count")? > number(conn, "page_count")? / part {
         conn.execute("VACUUM", [])?;
     }
     Ok(())
+}
+
+/// A number that SQLite tells of an open file.
+fn number(conn: &Connection, pragma: &str) -> Result<u64, CatalogError> {
+    let number: i64 = conn.pragma_query_value(None, pragma, |row| row.get(0))?;
+    Ok(number as u64)
 }
 
 /// The newest format this version reads.

@@ -178,8 +178,7 @@ fn verify(file: &FilePath, note: &FilePath, manifest: &Manifest) -> Result<(), S
     }
     let mtime_ns = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
     // What was written before a power cut may be torn though all this is as it was: each start of the machine sums anew.
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let state = format!("{} {mtime_ns} {} {}", meta.len(), manifest.sha256, boot.trim());
+    let state = format!("{} {mtime_ns} {} {}", meta.len(), manifest.sha256, crate::clock::boot_id());
     if std::fs::read_to_string(note).is_ok_and(|known| known == state) {
         return Ok(());
     }
