@@ -5,7 +5,7 @@
 
 mod shared_queue;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const LIST_SOON: Duration = Duration::from_millis(500);
 const LIST_PARTS: u32 = 10;
 /// Inputs found by a listing and not yet in the queue.
 const FOUND_MAX: usize = 1000;
+/// Jobs of which nothing is left but the commit: they take no room from others.
+const MADE_MAX: usize = 512;
 
 /// Hands out jobs, and decides when to list what.
 pub(crate) struct Dispatch {
@@ -48,6 +50,8 @@ pub(crate) struct Dispatch {
     pub(crate) jobs: JoinSet<End>,
     /// Whose job each task is.
     pub(crate) keys: HashMap<task::Id, InputKey>,
+    /// Jobs that wait for their commit.
+    pub(crate) made: HashSet<InputKey>,
     /// Until when the queue pauses.
     pub(crate) paused: Option<Instant>,
     /// Inputs whose decision was cleared, by the commit that did it: looked at once each.
@@ -151,14 +155,21 @@ impl Dispatch {
         let mut alive = interval(self.shared.as_ref().map_or(FOLLOW_EVERY, SharedWork::sign_every));
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (tell, mut told) = mpsc::channel(FOUND_MAX);
+        // One for each job at work.
+        let (say_made, mut made) = mpsc::unbounded_channel();
         loop {
-            let next = self.hand_out(jobs_max);
+            let next = self.hand_out(jobs_max, &say_made);
             self.pipeline.board.queued(self.queue.waiting_count(), self.queue.first_due(Instant::now()));
             let scan = self.next_scan();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
+                Some(key) = made.recv() => self.made(key),
                 Some(ended) = self.jobs.join_next_with_id() => {
+                    // What it said before it ended.
+                    while let Ok(key) = made.try_recv() {
+                        self.made(key);
+                    }
                     if !self.task_ended(ended) {
                         // The committer ended; its own task tells why.
                         std::future::pending::<()>().await;
@@ -176,13 +187,13 @@ impl Dispatch {
     }
 
     /// Starts what is due; returns when more will be, if there is room.
-    fn hand_out(&mut self, jobs_max: usize) -> Option<Instant> {
+    fn hand_out(&mut self, jobs_max: usize, made: &mpsc::UnboundedSender<InputKey>) -> Option<Instant> {
         let now = Instant::now();
         if self.paused.is_some_and(|until| until > now) {
             return self.paused;
         }
         self.unpause();
-        while self.jobs.len() < jobs_max {
+        while self.jobs.len() < jobs_max + self.made.len().min(MADE_MAX) {
             match self.queue.next(now) {
                 Ok((key, attempts)) => {
                     let others_waiting = !self.jobs.is_empty() || self.queue.due_count(now) > 0;
@@ -190,13 +201,25 @@ impl Dispatch {
                     let turn = Turn { lane, others_waiting };
                     let pipeline = Arc::clone(&self.pipeline);
                     let job = key.clone();
-                    let task = self.jobs.spawn(async move { pipeline.run(&job, attempts, turn).await });
+                    let made = made.clone();
+                    let task = self.jobs.spawn(async move {
+                        // Who listens no more starts no more jobs either.
+                        pipeline.run(&job, attempts, turn, || drop(made.send(job.clone()))).await
+                    });
                     self.keys.insert(task.id(), key);
                 }
                 Err(next) => return next,
             }
         }
         None
+    }
+
+    /// Nothing is left of a job but its commit.
+    fn made(&mut self, key: InputKey) {
+        if let Some(shared) = &mut self.shared {
+            shared.make_room(&key);
+        }
+        self.made.insert(key);
     }
 
     /// Returns false when nothing can be committed any more.
@@ -213,6 +236,7 @@ impl Dispatch {
 
     fn job_ended(&mut self, key: InputKey, end: End) -> bool {
         let now = Instant::now();
+        self.made.remove(&key);
         match end {
             End::Settled | End::Gone => {
                 if matches!(end, End::Gone) {

@@ -1,6 +1,6 @@
 //! Ingesting, orchestrated: the store made ready, the sources listed and watched, jobs handed out, everything published.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -38,7 +38,7 @@ use crate::source::watch::Hint;
 use crate::staging::Staging;
 use crate::worker::{Pool, PoolConfig};
 
-/// Jobs at work at once, for each thread of the budget: while some convert, others are staged or wait for their commit.
+/// Jobs at work at once, for each thread of the budget: while some convert, others are staged or stored. Those that wait for their commit do not count.
 const JOBS_PER_THREAD: usize = 8;
 /// Objects in scratch at once, for each thread of the budget: one is converted while the next is downloaded.
 const STAGED_PER_THREAD: usize = 2;
@@ -322,6 +322,7 @@ impl Ingest {
             scans,
             jobs: JoinSet::new(),
             keys: HashMap::new(),
+            made: HashSet::new(),
             paused: None,
             undecided: HashMap::new(),
             head,

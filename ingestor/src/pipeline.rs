@@ -106,13 +106,13 @@ struct Work<'p> {
 }
 
 impl Pipeline {
-    /// Does one job.
-    pub async fn run(&self, key: &InputKey, attempts: Attempts, turn: Turn) -> End {
+    /// Does one job. `made` is called when nothing is left but its commit: another may begin meanwhile.
+    pub async fn run(&self, key: &InputKey, attempts: Attempts, turn: Turn, made: impl Fn()) -> End {
         let started = Instant::now();
         let entry = self.board.begin(key);
         for _ in 0..LOOKS_MAX {
             entry.at(Stage::Look);
-            let trouble = match self.once(key, &entry, &attempts, turn, started).await {
+            let trouble = match self.once(key, &entry, &attempts, turn, (started, &made)).await {
                 Ok(end) => return end,
                 Err(trouble) => trouble,
             };
@@ -142,7 +142,7 @@ impl Pipeline {
         entry: &Entry<'_>,
         attempts: &Attempts,
         turn: Turn,
-        started: Instant,
+        (started, made): (Instant, &impl Fn()),
     ) -> Result<End, Trouble> {
         let Some(source) = self.sources.get(key.source) else { return Ok(End::Settled) };
         let at_work = self.committer.begin();
@@ -179,6 +179,7 @@ impl Pipeline {
                 return Ok(End::Settled);
             }
         };
+        made();
         self.commit(&work, change, started, at_work).await
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -109,6 +110,9 @@ pub struct Replica {
     conn: Arc<Mutex<Connection>>,
     /// Whoever follows the log or appends to it holds this.
     log: tokio::sync::Mutex<()>,
+    /// How often the log was begun to be followed, and which of these ended well last.
+    begun: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Replica {
@@ -133,6 +137,8 @@ impl Replica {
             folder: folder.to_owned(),
             conn: Arc::new(Mutex::new(conn)),
             log: tokio::sync::Mutex::new(()),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
         };
         if !replica.is_of_this_store().await? {
             replica.rebuild().await?;
@@ -189,9 +195,13 @@ impl Replica {
         self.with(|conn| schema::head(conn)).await
     }
 
-    /// Applies every commit there is; returns how many.
+    /// Applies every commit there is; returns how many. Who asks while another follows shares the next one with all who ask then.
     pub async fn follow(&self) -> Result<u64, ReplicaError> {
+        let asked = self.begun.load(Ordering::Acquire);
         let _guard = self.log.lock().await;
+        if self.ended.load(Ordering::Acquire) > asked {
+            return Ok(0);
+        }
         self.follow_locked().await
     }
 
@@ -280,6 +290,7 @@ impl Replica {
     }
 
     async fn follow_locked(&self) -> Result<u64, ReplicaError> {
+        let turn = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let mut applied = 0;
         loop {
             let n = self.head().await? + 1;
@@ -291,7 +302,10 @@ impl Replica {
             // The end of the log, unless what follows was deleted behind our back.
             match gc::newest(&self.store).await? {
                 Some(gc) if n < gc.commit_min => self.rebuild().await?,
-                _ => return Ok(applied),
+                _ => {
+                    self.ended.store(turn, Ordering::Release);
+                    return Ok(applied);
+                }
             }
         }
     }

@@ -391,6 +391,7 @@ fn raster_settings(options: &mut Options) -> RasterSettings {
         categorical: options.take("categorical"),
         zoom: options.take_within("zoom", 0..=u64::from(shared::grid::COG_ZOOM_MAX)).map(|zoom| zoom as u8),
         compression: options.take("compression"),
+        quality: options.take_within("quality", 1..=100).map(|quality| quality as u8),
     }
 }
 

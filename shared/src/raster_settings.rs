@@ -35,9 +35,12 @@ pub struct RasterSettings {
     /// The finest zoom, in place of the one that fits the raster's pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zoom: Option<u8>,
-    /// How blocks are compressed.
+    /// How blocks are compressed. Without it, 8-bit RGB that arrives lossily compressed becomes WebP, all else ZSTD.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<crate::dataset::Compression>,
+    /// Quality of WebP, 1 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<u8>,
 }
 
 /// A warp kernel.
@@ -97,6 +100,7 @@ impl RasterSettings {
             categorical: self.categorical.or(base.categorical),
             zoom: self.zoom.or(base.zoom),
             compression: self.compression.or(base.compression),
+            quality: self.quality.or(base.quality),
         }
     }
 }

@@ -67,6 +67,7 @@ fn spec(data_type: DataType, compression: Compression) -> CogSpec {
         categorical: data_type == DataType::Uint8,
         expect_valid: false,
         compression,
+        quality: 75,
         color_table: Vec::new(),
         profile: String::new(),
         describe: String::new(),

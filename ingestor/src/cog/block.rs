@@ -8,7 +8,7 @@ use zstd::zstd_safe::{CParameter, ParamSwitch};
 
 use super::pixels::{Fill, Pixels, highest, lowest};
 use super::sample::Sample;
-use super::{CogError, CogSpec, predictor};
+use super::{CogError, CogSpec, predictor, webp};
 
 /// Level of Zstandard: the fastest. A block of noisy 16-bit pixels takes 0.36 ms at level 1, 0.68 ms at level 3 for 6 % less.
 const ZSTD_LEVEL: i32 = 1;
@@ -40,7 +40,7 @@ pub(super) enum Encoded<'a> {
 pub(super) struct Encoder<T: Sample> {
     fill: Fill<T>,
     predictor: Predictor,
-    compressor: Option<zstd::bulk::Compressor<'static>>,
+    packer: Packer,
     /// A row of interleaved samples.
     row: Vec<T>,
     /// A row's bytes by significance.
@@ -54,14 +54,15 @@ impl<T: Sample> Encoder<T> {
     pub(super) fn new(spec: &CogSpec, fill: Fill<T>) -> Result<Self, CogError> {
         let samples = usize::from(spec.samples) + usize::from(fill == Fill::Alpha);
         let row_samples = TILE_SIZE * samples;
-        let compressor = match spec.compression {
-            Compression::Zstd => Some(compressor(predictor(spec)).map_err(CogError::Compress)?),
-            Compression::None => None,
+        let packer = match spec.compression {
+            Compression::Zstd => Packer::Zstd(compressor(predictor(spec)).map_err(CogError::Compress)?),
+            Compression::Webp => Packer::Webp { samples, quality: spec.quality },
+            Compression::None => Packer::None,
         };
         Ok(Self {
             fill,
             predictor: predictor(spec),
-            compressor,
+            packer,
             row: vec![T::ZERO; row_samples],
             planes: vec![0; row_samples * size_of::<T>()],
             raw: Vec::with_capacity(TILE_SIZE * row_samples * size_of::<T>()),
@@ -86,14 +87,14 @@ impl<T: Sample> Encoder<T> {
             self.gather(pixels, corner + y * pixels.side);
             self.predict();
         }
-        compress(self.compressor.as_mut(), &self.raw, &mut self.image)?;
+        self.packer.pack(&self.raw, &mut self.image)?;
         let mask = if self.fill == Fill::Mask && least == 0 {
             self.raw.clear();
             let valid = pixels.valid_of(0).unwrap_or_default();
             for y in 0..TILE_SIZE {
                 pack_bits(row_of(valid, corner + y * pixels.side), &mut self.raw);
             }
-            compress(self.compressor.as_mut(), &self.raw, &mut self.mask)?;
+            self.packer.pack(&self.raw, &mut self.mask)?;
             Some(self.mask.as_slice())
         } else {
             None
@@ -105,7 +106,7 @@ impl<T: Sample> Encoder<T> {
     /// The mask block of a wholly valid block.
     pub(super) fn whole_mask(&mut self) -> Result<Vec<u8>, CogError> {
         let mut compressed = Vec::new();
-        compress(self.compressor.as_mut(), &[u8::MAX; MASK_BYTES], &mut compressed)?;
+        self.packer.pack(&[u8::MAX; MASK_BYTES], &mut compressed)?;
         Ok(compressed)
     }
 
@@ -188,19 +189,29 @@ fn compressor(predictor: Predictor) -> std::io::Result<zstd::bulk::Compressor<'s
     Ok(compressor)
 }
 
-fn compress(
-    compressor: Option<&mut zstd::bulk::Compressor<'static>>,
-    raw: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), CogError> {
-    out.clear();
-    let Some(compressor) = compressor else {
-        out.extend_from_slice(raw);
-        return Ok(());
-    };
-    out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
-    compressor.compress_to_buffer(raw, out).map_err(CogError::Compress)?;
-    Ok(())
+/// What makes few bytes of a block's many.
+enum Packer {
+    Zstd(zstd::bulk::Compressor<'static>),
+    Webp { samples: usize, quality: u8 },
+    None,
+}
+
+impl Packer {
+    /// `out` then holds the packed bytes and nothing else.
+    fn pack(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CogError> {
+        out.clear();
+        match self {
+            Self::Zstd(compressor) => {
+                out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+                compressor.compress_to_buffer(raw, out).map(|_| ()).map_err(CogError::Compress)
+            }
+            Self::Webp { samples, quality } => webp::encode(raw, *samples, *quality, out).map_err(CogError::Compress),
+            Self::None => {
+                out.extend_from_slice(raw);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// The smallest and largest value of a tile of a validity plane.

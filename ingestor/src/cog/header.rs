@@ -41,6 +41,8 @@ pub(super) const SUBFILE_REDUCED: u32 = 1;
 pub(super) const SUBFILE_MASK: u32 = 4;
 /// `Compression` of Zstandard, as libtiff numbers it.
 pub(super) const COMPRESSION_ZSTD: u16 = 50_000;
+/// And of WebP.
+pub(super) const COMPRESSION_WEBP: u16 = 50_001;
 const COMPRESSION_NONE: u16 = 1;
 const PHOTOMETRIC_GREY: u16 = 1;
 const PHOTOMETRIC_RGB: u16 = 2;
@@ -193,6 +195,7 @@ impl Header {
     fn compression_entry(&self) -> Entry {
         let code = match self.compression {
             Compression::Zstd => COMPRESSION_ZSTD,
+            Compression::Webp => COMPRESSION_WEBP,
             Compression::None => COMPRESSION_NONE,
         };
         Entry::shorts(tag::COMPRESSION, &[code])

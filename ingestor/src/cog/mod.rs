@@ -25,6 +25,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod webp;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,8 +62,10 @@ pub struct CogSpec {
     /// Whether every pixel of the rectangle is known to be valid and opaque. Matters to 8-bit RGB only, which is then written without
     /// alpha; if it proves false, `write` fails with `CogError::NotAllValid` and the caller tries again with false.
     pub expect_valid: bool,
-    /// How blocks are compressed.
+    /// How blocks are compressed. WebP: 8-bit RGB alone, and alpha tells what is invalid, for a nodata value would not survive.
     pub compression: Compression,
+    /// Quality of WebP, 1 to 100.
+    pub quality: u8,
     /// Colour table of 8- and 16-bit unsigned single-sample rasters, for GIS programs.
     pub color_table: Vec<(i64, [u8; 4])>,
     /// How COGs are written, as text: `KILN_PROFILE` in the file's metadata. No ASCII control characters: XML cannot hold them.
@@ -185,9 +188,9 @@ pub fn write(
     copy::write_file(spec, &made, &|done| progress(pyramid::DONE_WHEN_MADE + done * (1.0 - pyramid::DONE_WHEN_MADE)))
 }
 
-/// The predictor of what is written: TIFF knows none without compression, and classes compress better without one.
+/// The predictor of what is written: TIFF knows none but for general compressions, and classes compress better without one.
 fn predictor(spec: &CogSpec) -> Predictor {
-    if spec.compression == Compression::None || spec.categorical {
+    if spec.compression != Compression::Zstd || spec.categorical {
         Predictor::None
     } else if spec.data_type.is_float() {
         Predictor::FloatingPoint
@@ -208,6 +211,8 @@ fn check(spec: &CogSpec) -> Result<(), CogError> {
         format!("{} samples per pixel, 1 or 3 are possible", spec.samples)
     } else if spec.categorical && spec.samples != 1 {
         "classes in several samples per pixel".to_owned()
+    } else if spec.compression == Compression::Webp && (spec.samples != 3 || spec.data_type != DataType::Uint8) {
+        "WebP of other samples than 8-bit red, green and blue".to_owned()
     } else if spec.profile.len() + spec.describe.len() > DESCRIBE_BYTES_MAX {
         format!("the dataset records take over {DESCRIBE_BYTES_MAX} bytes")
     } else if spec.profile.bytes().chain(spec.describe.bytes()).any(|byte| byte < b' ') {

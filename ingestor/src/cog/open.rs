@@ -7,7 +7,7 @@ use std::path::Path;
 use shared::dataset::{CogLayout, Compression, DataType, Predictor, Validity};
 use shared::grid::{HALF_WORLD_M, Placement, tile_side_m};
 
-use super::header::{COMPRESSION_ZSTD, Header, LaidOut, OwnMetadata, SUBFILE_MASK, Sizes, sample_format, tag};
+use super::header::{COMPRESSION_WEBP, COMPRESSION_ZSTD, Header, LaidOut, OwnMetadata, SUBFILE_MASK, Sizes, sample_format, tag};
 use super::ifd::{Directory, FILE_HEADER_BYTES, Kind, bytes_at, number};
 use super::{BLOCKS_MAX, CogError, DESCRIBE_BYTES_MAX, LEVELS_MAX, fits};
 
@@ -72,6 +72,7 @@ pub(super) fn read(file: &File) -> Result<Read, String> {
         samples: main.number(file, tag::SAMPLES_PER_PIXEL, Kind::Short, 1)? as u16,
         compression: match main.number(file, tag::COMPRESSION, Kind::Short, 1)? {
             code if code == u64::from(COMPRESSION_ZSTD) => Compression::Zstd,
+            code if code == u64::from(COMPRESSION_WEBP) => Compression::Webp,
             _ => Compression::None,
         },
         predictor: predictor(file, main)?,

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use shared::dataset::Compression;
+
 use super::sample::Sample;
 use super::{CogError, CogSpec, Window};
 
@@ -21,7 +23,8 @@ pub(super) enum Fill<T> {
 impl<T: Sample> Fill<T> {
     /// DESIGN.md, "Validity".
     pub(super) fn of(spec: &CogSpec) -> Self {
-        if let Some(value) = spec.nodata.and_then(T::from_nodata) {
+        let nodata = spec.nodata.filter(|_| spec.compression != Compression::Webp);
+        if let Some(value) = nodata.and_then(T::from_nodata) {
             Self::Value(value)
         } else if T::TYPE.is_float() {
             Self::Value(T::from_mean(f64::NAN))

@@ -26,6 +26,8 @@ const CHUNK_TILES_MAX: u32 = 8;
 const CHUNKS_PER_THREAD: u64 = 4;
 /// Chunks are not made smaller than this for the threads' sake. This size is best where windows cost no reading: more stays in the processor's caches.
 const CHUNK_TILES_SPLIT_MIN: u32 = 4;
+/// Of a raster of so few tiles, most of a chunk would be empty.
+const FEW_TILES: u32 = 64;
 /// The part of the work that is done when all blocks are made; the rest is copying.
 pub(super) const DONE_WHEN_MADE: f64 = 0.95;
 
@@ -317,6 +319,9 @@ impl LevelBlocks {
 
 /// Tiles along a side of a chunk.
 fn chunk_tiles(spec: &CogSpec, at_hand: bool) -> u32 {
+    if at_hand && spec.placement.cols * spec.placement.rows <= FEW_TILES {
+        return 1;
+    }
     let mut tiles = CHUNK_TILES_MAX.min(1 << (spec.placement.levels() - 1));
     while tiles > CHUNK_TILES_SPLIT_MIN && (at_hand || chunks(spec, tiles) < CHUNKS_PER_THREAD * spec.threads as u64) {
         tiles /= 2;

@@ -10,7 +10,7 @@ use shared::dataset::{CogLayout, Compression, Validity};
 
 use super::block::MASK_BYTES;
 use super::header::{LEADER_BYTES, Sizes, TRAILER_BYTES};
-use super::{CogError, open};
+use super::{CogError, open, webp};
 
 /// A block may be larger than its pixels by what a compressor needs to say that it found nothing: at most this.
 const OVERHEAD_BYTES_MAX: usize = 4096;
@@ -104,6 +104,10 @@ fn check_blocks(file: &File, layout: &CogLayout, blocks: &[Block], tell: &dyn Fn
         decoded.clear();
         let size = match layout.compression {
             Compression::None => bytes,
+            Compression::Webp => {
+                webp::check(data, usize::from(layout.samples)).map_err(|fault| format!("the block at byte {at} {fault}"))?;
+                block.decoded
+            }
             Compression::Zstd => {
                 decoded.reserve(block.decoded);
                 decoder

@@ -23,6 +23,8 @@ use crate::cog::{self, CogError, CogSpec};
 
 /// The part of the work that is reading and measuring; the rest is warping and writing.
 const SCAN_SHARE: f64 = 0.35;
+/// Quality of WebP unless a setting says otherwise: GDAL's too.
+const WEBP_QUALITY: u8 = 75;
 /// And where checking what was written begins.
 const VERIFY_AT: f64 = 0.95;
 
@@ -72,7 +74,8 @@ impl Subject<'_> {
             nodata: group.bands[0].nodata.filter(|nodata| nodata.is_nan() || T::exactly(*nodata).is_some()),
             categorical: categorical.is,
             expect_valid: all_valid.iter().all(|valid| *valid) && self.fills(&placement),
-            compression: settings.compression.unwrap_or(Compression::Zstd),
+            compression: compression(self.raster, group, settings.compression, T::DATA_TYPE),
+            quality: settings.quality.unwrap_or(WEBP_QUALITY),
             color_table: group.bands[0].color_table.clone(),
             profile: profile().to_owned(),
             describe,
@@ -122,6 +125,17 @@ impl Subject<'_> {
         let (e, n) = shared::grid::to_mercator(f.east, f.north);
         let half = shared::grid::pixel_side_m(placement.maxzoom) / 4.0;
         w <= west + half && s <= south + half && e >= east - half && n >= north - half
+    }
+}
+
+/// What arrives as 8-bit RGB and lossily compressed stays so, and small; nothing else may lose a value unasked.
+fn compression(raster: &Raster, group: &Group, wanted: Option<Compression>, data_type: DataType) -> Compression {
+    let is_picture = group.bands.len() == 3 && data_type == DataType::Uint8;
+    match wanted {
+        None if is_picture && raster.is_lossy => Compression::Webp,
+        Some(Compression::Webp) if is_picture => Compression::Webp,
+        None | Some(Compression::Webp) => Compression::Zstd,
+        Some(wanted) => wanted,
     }
 }
 

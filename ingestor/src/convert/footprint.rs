@@ -6,8 +6,9 @@ use shared::bbox::Bbox;
 use super::fault::Fault;
 use super::locate::{Georeference, Kind, Locator};
 
-/// Points along each edge of the raster.
-const EDGE_POINTS: usize = 801;
+/// Points along each edge of the raster: one for each pixel, but no fewer and no more than these.
+const EDGE_POINTS_MIN: usize = 65;
+const EDGE_POINTS_MAX: usize = 801;
 /// Points along each side of the grids that stand in for edges off the Earth.
 const GRID_POINTS: usize = 201;
 const GRID_POINTS_FINE: usize = 513;
@@ -183,14 +184,16 @@ fn unwrap_next(previous: f64, lon: f64) -> f64 {
     lon - ((lon - previous) / 360.0).round() * 360.0
 }
 
+/// The edge, from the first corner on, the same number of points on each side.
 fn edge([width, height]: [f64; 2]) -> (Vec<f64>, Vec<f64>) {
+    let points = (width.max(height) as usize + 1).clamp(EDGE_POINTS_MIN, EDGE_POINTS_MAX);
     let corners = [[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]];
-    let mut x = Vec::with_capacity(4 * EDGE_POINTS);
-    let mut y = Vec::with_capacity(4 * EDGE_POINTS);
+    let mut x = Vec::with_capacity(4 * points);
+    let mut y = Vec::with_capacity(4 * points);
     for i in 0..4 {
         let (from, to) = (corners[i], corners[(i + 1) % 4]);
-        for step in 0..EDGE_POINTS - 1 {
-            let t = step as f64 / (EDGE_POINTS - 1) as f64;
+        for step in 0..points - 1 {
+            let t = step as f64 / (points - 1) as f64;
             x.push(from[0] + t * (to[0] - from[0]));
             y.push(from[1] + t * (to[1] - from[1]));
         }
@@ -228,7 +231,8 @@ fn along_edge(lon: &[f64], lat: &[f64]) -> Footprint {
         ring.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p[axis]), high.max(p[axis])))
     };
     let ((west, east), (south, north)) = (range(0), range(1));
-    let corners = [ring[0], ring[2 * (EDGE_POINTS - 1)]];
+    // Half way round is the corner opposite to the first.
+    let corners = [ring[0], ring[ring.len() / 2]];
     ring.push(ring[0]);
     if pole {
         ring.clear();

@@ -1,11 +1,22 @@
 //! From pixels of a raster to the Earth and back: geotransform, then PROJ through GDAL; web Mercator by its own formula.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use gdal::spatial_ref::{AxisMappingStrategy, SpatialRef};
 use shared::grid::{HALF_WORLD_M, from_mercator, to_mercator};
 
 use super::fault::Fault;
 use super::ffi::{self, Transform};
 use super::open::Raster;
+
+/// Coordinate reference systems that are remembered from raster to raster: what PROJ is asked of one takes as long as a small raster.
+const REMEMBERED_MAX: usize = 32;
+
+/// What CRSs are, by their WKT.
+static KINDS: Mutex<VecDeque<(Arc<str>, Kind)>> = Mutex::new(VecDeque::new());
+/// Ways that nobody uses just now.
+static IDLE: Mutex<VecDeque<(Arc<str>, Ways)>> = Mutex::new(VecDeque::new());
 
 /// How a raster's CRS gets to longitude and latitude.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,8 +37,16 @@ pub(super) struct Locator {
     kind: Kind,
     /// The raster's middle in its CRS: x is wrapped to within half a period of it.
     middle_x: f64,
-    to_degrees: Option<Transform>,
-    from_degrees: Option<Transform>,
+    wkt: Arc<str>,
+    /// None for web Mercator.
+    ways: Option<Ways>,
+}
+
+/// From a CRS to longitude and latitude, and back.
+#[derive(Debug)]
+struct Ways {
+    to_degrees: Transform,
+    from_degrees: Transform,
 }
 
 /// What a locator is made from; can cross threads.
@@ -35,7 +54,7 @@ pub(super) struct Locator {
 pub(super) struct Georeference {
     affine: [f64; 6],
     size: [f64; 2],
-    wkt: String,
+    wkt: Arc<str>,
     kind: Kind,
 }
 
@@ -43,12 +62,14 @@ impl Georeference {
     /// Of a raster.
     pub(super) fn of(raster: &Raster) -> Result<Self, Fault> {
         let wkt = raster.srs.to_wkt().map_err(|e| Fault::Refused(format!("the CRS cannot be used: {e}")))?;
-        Ok(Self {
-            affine: raster.affine,
-            size: [raster.width as f64, raster.height as f64],
-            wkt,
-            kind: kind(&raster.srs),
-        })
+        let wkt: Arc<str> = wkt.into();
+        let known = lock(&KINDS).iter().find(|(name, _)| *name == wkt).map(|(_, kind)| *kind);
+        let kind = known.unwrap_or_else(|| {
+            let kind = kind(&raster.srs);
+            remember(&KINDS, Arc::clone(&wkt), kind);
+            kind
+        });
+        Ok(Self { affine: raster.affine, size: [raster.width as f64, raster.height as f64], wkt, kind })
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -67,18 +88,47 @@ impl Georeference {
     pub(super) fn locator(&self) -> Result<Locator, Fault> {
         let inverse = invert(&self.affine);
         let middle_x = apply(&self.affine, self.size[0] / 2.0, self.size[1] / 2.0).0;
-        let mut locator =
-            Locator { forward: self.affine, inverse, kind: self.kind, middle_x, to_degrees: None, from_degrees: None };
-        if self.kind != Kind::WebMercator {
-            let unusable = || Fault::Refused(format!("PROJ knows no way from this CRS to WGS 84: {}", self.wkt));
-            let mut srs = SpatialRef::from_wkt(&self.wkt).map_err(|_| unusable())?;
-            srs.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
-            let wgs84 = wgs84()?;
-            locator.to_degrees = Some(Transform::new(&srs, &wgs84).ok_or_else(unusable)?);
-            locator.from_degrees = Some(Transform::new(&wgs84, &srs).ok_or_else(unusable)?);
-        }
-        Ok(locator)
+        let ways = if self.kind == Kind::WebMercator { None } else { Some(Ways::of(&self.wkt)?) };
+        Ok(Locator { forward: self.affine, inverse, kind: self.kind, middle_x, wkt: Arc::clone(&self.wkt), ways })
     }
+}
+
+impl Ways {
+    /// Those that were given back, or new ones.
+    fn of(wkt: &Arc<str>) -> Result<Self, Fault> {
+        let mut idle = lock(&IDLE);
+        if let Some((_, ways)) = idle.iter().position(|(name, _)| name == wkt).and_then(|at| idle.remove(at)) {
+            return Ok(ways);
+        }
+        drop(idle);
+        let unusable = || Fault::Refused(format!("PROJ knows no way from this CRS to WGS 84: {wkt}"));
+        let mut srs = SpatialRef::from_wkt(wkt).map_err(|_| unusable())?;
+        srs.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
+        let wgs84 = wgs84()?;
+        let to_degrees = Transform::new(&srs, &wgs84).ok_or_else(unusable)?;
+        let from_degrees = Transform::new(&wgs84, &srs).ok_or_else(unusable)?;
+        Ok(Self { to_degrees, from_degrees })
+    }
+}
+
+impl Drop for Locator {
+    fn drop(&mut self) {
+        if let Some(ways) = self.ways.take() {
+            remember(&IDLE, Arc::clone(&self.wkt), ways);
+        }
+    }
+}
+
+fn remember<T>(all: &Mutex<VecDeque<(Arc<str>, T)>>, name: Arc<str>, what: T) {
+    let mut all = lock(all);
+    all.push_back((name, what));
+    if all.len() > REMEMBERED_MAX {
+        all.pop_front();
+    }
+}
+
+fn lock<T>(all: &Mutex<T>) -> MutexGuard<'_, T> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Locator {
@@ -93,18 +143,18 @@ impl Locator {
                 (*x, *y) = from_mercator(*x, *y);
             }
         }
-        if let Some(transform) = &self.to_degrees {
-            transform.apply(x, y);
+        if let Some(ways) = &self.ways {
+            ways.to_degrees.apply(x, y);
         }
     }
 
     /// Longitude and latitude to pixel coordinates, in place. Longitudes may lie beyond ±180. NaN where the CRS does not reach.
     pub(super) fn pixels_of_degrees(&self, x: &mut [f64], y: &mut [f64]) {
-        if let Some(transform) = &self.from_degrees {
+        if let Some(ways) = &self.ways {
             for x in x.iter_mut() {
                 *x = wrap(*x, 0.0, 360.0);
             }
-            transform.apply(x, y);
+            ways.from_degrees.apply(x, y);
         } else {
             for (x, y) in x.iter_mut().zip(y.iter_mut()) {
                 (*x, *y) = to_mercator(*x, *y);

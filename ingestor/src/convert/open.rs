@@ -51,6 +51,8 @@ pub(super) struct Raster {
     pub(super) height: usize,
     pub(super) srs: SpatialRef,
     pub(super) affine: [f64; 6],
+    /// Whether its pixels are what a JPEG or a lossy WebP made of them.
+    pub(super) is_lossy: bool,
 }
 
 /// Opens a file read-only with these drivers and no others.
@@ -87,7 +89,17 @@ pub(super) fn open(file: &Path, part: &Part, drivers: &[String], crs: Option<&st
     check_types(&dataset)?;
     let (width, height) = dataset.raster_size();
     let bands = part.bands.clone().unwrap_or_else(|| (1..=dataset.raster_count()).collect());
-    Ok(Raster { name: part.name.clone(), drivers: drivers.to_vec(), dataset, bands, width, height, srs, affine })
+    let is_lossy = is_lossy(&dataset, &driver);
+    Ok(Raster { name: part.name.clone(), drivers: drivers.to_vec(), dataset, bands, width, height, srs, affine, is_lossy })
+}
+
+/// GDAL says `JPEG`, `YCbCr JPEG` or `WEBP`, and of WebP whether nothing was lost.
+fn is_lossy(dataset: &Dataset, driver: &str) -> bool {
+    let item = |key: &str| dataset.metadata_item(key, "IMAGE_STRUCTURE").unwrap_or_default().to_ascii_uppercase();
+    let compression = item("COMPRESSION");
+    let lossless = item("COMPRESSION_REVERSIBILITY").starts_with("LOSSLESS");
+    let is = |name: &str| driver == name || compression.ends_with(name);
+    (is("JPEG") || is("WEBP")) && !lossless
 }
 
 /// The sample type of a band, if it is one tiles can be made of.

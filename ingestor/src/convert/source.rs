@@ -336,16 +336,16 @@ fn deal<'p, T>(chunks: &mut Vec<Chunk<'p, T>>, threads: usize) -> Vec<Vec<Chunk<
 /// What a thread does with its share of the work.
 type Lane<'l, I, S> = dyn Fn(Vec<I>) -> Result<S, Fault> + Sync + 'l;
 
-/// Runs each lane on a thread of its own.
+/// Runs each lane on a thread of its own, the first on this one.
 fn run<I: Send, S: Send>(lanes: Vec<Vec<I>>, lane: &Lane<'_, I, S>) -> Result<Vec<S>, Fault> {
+    let mut lanes = lanes.into_iter();
+    let first = lanes.next().unwrap_or_default();
     std::thread::scope(|scope| {
-        let handles: Vec<_> = lanes.into_iter().map(|chunks| scope.spawn(move || lane(chunks))).collect();
-        let results: Vec<_> = handles
-            .into_iter()
-            .map(|handle| {
-                handle.join().unwrap_or_else(|_| Err(Fault::Machine("a thread that reads failed".to_owned())))
-            })
-            .collect();
+        let handles: Vec<_> = lanes.map(|chunks| scope.spawn(move || lane(chunks))).collect();
+        let mut results = vec![lane(first)];
+        results.extend(handles.into_iter().map(|handle| {
+            handle.join().unwrap_or_else(|_| Err(Fault::Machine("a thread that reads failed".to_owned())))
+        }));
         results.into_iter().collect()
     })
 }

@@ -132,6 +132,7 @@ fn changes_pixels(settings: &RasterSettings) -> bool {
         || settings.categorical.is_some()
         || settings.zoom.is_some()
         || settings.compression.is_some()
+        || settings.quality.is_some()
         || settings.band_names.is_some()
 }
 

@@ -1,4 +1,4 @@
-//! Windows of a raster on the tile grid, for the COG writer. Called from several threads at once; each borrows a locator of its own.
+//! Windows of a raster on the tile grid, for the COG writer. Called from several threads at once.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use shared::grid::{Placement, TILE_SIZE};
 use super::cells::{self, Span};
 use super::fault::Fault;
 use super::kernel::{Kernel, Plane};
-use super::locate::{Georeference, Kind, Locator};
+use super::locate::{Georeference, Kind};
 use super::sample::Sample;
 use super::source::{Area, Source, View};
 use crate::cog::{Window, WindowSource};
@@ -26,7 +26,6 @@ pub(super) struct Warp<'a, T> {
     all_valid: Vec<bool>,
     /// Whether the mask is alpha that is shown, not only validity.
     alpha: bool,
-    locators: Mutex<Vec<Locator>>,
     /// A failure that is more than its words.
     fault: Mutex<Option<Fault>>,
 }
@@ -41,8 +40,7 @@ impl<'a, T: Sample> Warp<'a, T> {
         (all_valid, alpha): (Vec<bool>, bool),
     ) -> Self {
         let kernel = if is_aligned(georeference, &placement) { Kernel::Nearest } else { kernel };
-        let (locators, fault) = (Mutex::new(Vec::new()), Mutex::new(None));
-        Self { source, georeference, placement, kernel, all_valid, alpha, locators, fault }
+        Self { source, georeference, placement, kernel, all_valid, alpha, fault: Mutex::new(None) }
     }
 
     /// What made a window fail, if it was one of ours.
@@ -51,8 +49,7 @@ impl<'a, T: Sample> Warp<'a, T> {
     }
 
     fn try_window(&self, col: u32, row: u32, tiles: u32) -> Result<Option<Window>, Fault> {
-        let idle = self.locators.lock().ok().and_then(|mut idle| idle.pop());
-        let locator = idle.map_or_else(|| self.georeference.locator(), Ok)?;
+        let locator = self.georeference.locator()?;
         let size = [self.source.width as f64, self.source.height as f64];
         let mut target: Option<Target> = None;
         for y in 0..tiles {
@@ -65,9 +62,6 @@ impl<'a, T: Sample> Warp<'a, T> {
                 let corner = (y as usize * TILE_SIZE, x as usize * TILE_SIZE);
                 self.fill(&spans, corner, target)?;
             }
-        }
-        if let Ok(mut idle) = self.locators.lock() {
-            idle.push(locator);
         }
         Ok(target.filter(Target::has_valid).map(Target::into_window))
     }

@@ -60,6 +60,13 @@ impl SharedWork {
         if bulk { Lane::Bulk } else { Lane::Live }
     }
 
+    /// Another job may be taken beside one that only waits for its commit.
+    pub(super) fn make_room(&mut self, key: &InputKey) {
+        for delivery in self.working.get_mut(key).into_iter().flatten() {
+            delivery.make_room();
+        }
+    }
+
     pub(super) fn settled(&mut self, key: &InputKey) {
         for delivery in self.working.remove(key).unwrap_or_default() {
             tokio::spawn(delivery.settled());

@@ -58,7 +58,7 @@ pub struct Delivery {
     /// How often it was handed out, this time included.
     pub count: i64,
     acker: Arc<Acker>,
-    _slot: OwnedSemaphorePermit,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl std::fmt::Debug for Delivery {
@@ -182,7 +182,7 @@ impl Puller {
             return acker.ack_with(AckKind::Term).await.map_err(NatsError::failed);
         }
         let Wire { source, path } = wire;
-        let delivery = Delivery { source, path, lane: self.lane, count, acker: Arc::new(acker), _slot: slot };
+        let delivery = Delivery { source, path, lane: self.lane, count, acker: Arc::new(acker), slot: Some(slot) };
         // Nobody wants it any more: it comes again to somebody.
         let _ = self.deliveries.send(delivery).await;
         Ok(())
@@ -190,6 +190,11 @@ impl Puller {
 }
 
 impl Delivery {
+    /// Lets the next one of its lane be taken before this one is settled.
+    pub fn make_room(&mut self) {
+        self.slot = None;
+    }
+
     /// It is settled: takes it out of the queue. If that does not arrive it comes again, and is found settled.
     pub async fn settled(self) {
         if let Err(error) = self.acker.double_ack().await {

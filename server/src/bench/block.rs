@@ -2,6 +2,8 @@
 
 use serde_json::json;
 use shared::bbox::Bbox;
+use image::ExtendedColorType;
+use image::codecs::webp::WebPEncoder;
 use shared::dataset::{CogLayout, Compression, DataType, Dataset, Level, Predictor, Validity};
 use shared::grid::{Placement, TILE_PIXELS, TILE_SIZE, from_mercator};
 
@@ -82,6 +84,14 @@ pub(super) fn encoded(cog: &CogLayout, seed: usize) -> Vec<u8> {
     match cog.compression {
         Compression::None => bytes,
         Compression::Zstd => zstd::bulk::compress(&bytes, ZSTD_LEVEL).expect("a block is compressed"),
+        // Lossy WebP is what the ingestor has an encoder for.
+        Compression::Webp => {
+            let (mut picture, side) = (Vec::new(), TILE_SIZE as u32);
+            let color = if cog.samples == 4 { ExtendedColorType::Rgba8 } else { ExtendedColorType::Rgb8 };
+            let encoder = WebPEncoder::new_lossless(&mut picture);
+            encoder.encode(&bytes, side, side, color).expect("a block is compressed");
+            picture
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 //! Blocks are 256×256 pixels, samples interleaved, little-endian; so are the hosts this runs on.
 
 use std::cell::RefCell;
+use std::io::Cursor;
 
 use bytemuck::Pod;
+use image::ImageDecoder as _;
+use image::codecs::webp::WebPDecoder;
 use shared::dataset::{CogLayout, Compression, DataType, Predictor, Validity};
 use shared::grid::{TILE_PIXELS, TILE_SIZE};
 
@@ -50,9 +53,12 @@ struct Scratch {
 /// Decodes an image block and, where the layout has masks, its mask block.
 pub(crate) fn decode(layout: &CogLayout, image: &[u8], mask: Option<&[u8]>) -> Result<Block, DecodeError> {
     let stride = usize::from(layout.samples.max(1));
-    let samples = with_decompressed(layout.compression, image, layout.block_bytes(), |bytes| {
-        undo_predictor(layout, stride, bytes)
-    })??;
+    let samples = match layout.compression {
+        Compression::Webp => Samples::U8(decode_webp(image, layout.block_bytes(), stride)?),
+        compression => with_decompressed(compression, image, layout.block_bytes(), |bytes| {
+            undo_predictor(layout, stride, bytes)
+        })??,
+    };
     let valid = match (layout.validity, mask) {
         (Validity::Mask, Some(mask)) => with_decompressed(layout.compression, mask, MASK_BYTES, |bits| {
             (!bits.iter().all(|b| *b == u8::MAX)).then(|| unpack(bits))
@@ -61,6 +67,24 @@ pub(crate) fn decode(layout: &CogLayout, image: &[u8], mask: Option<&[u8]>) -> R
         _ => None,
     };
     Ok(Block { samples, stride, valid })
+}
+
+/// A WebP picture as it lies in a TIFF: without alpha where all of it is opaque, whatever the layout has.
+fn decode_webp(picture: &[u8], expected: usize, stride: usize) -> Result<Vec<u8>, DecodeError> {
+    let fault = |error: image::ImageError| DecodeError::Compressed(error.to_string());
+    let decoder = WebPDecoder::new(Cursor::new(picture)).map_err(fault)?;
+    let side = TILE_SIZE as u32;
+    let samples = usize::from(decoder.color_type().channel_count());
+    if decoder.dimensions() != (side, side) || samples > stride || decoder.total_bytes() > expected as u64 {
+        return Err(DecodeError::Size { found: decoder.total_bytes() as usize, expected });
+    }
+    let mut pixels = vec![0; TILE_PIXELS * samples];
+    decoder.read_image(&mut pixels).map_err(fault)?;
+    if samples < stride {
+        let opaque = |rgb: &[u8; 3]| [rgb[0], rgb[1], rgb[2], u8::MAX];
+        pixels = pixels.as_chunks().0.iter().flat_map(opaque).collect();
+    }
+    Ok(pixels)
 }
 
 /// Lends `expected` decompressed bytes, which may be written to.
@@ -73,6 +97,8 @@ fn with_decompressed<R>(
     SCRATCH.with_borrow_mut(|Scratch { decompressor, bytes }| {
         bytes.clear();
         match compression {
+            // A lossy picture holds no mask and nothing else that must be exact.
+            Compression::Webp => return Err(DecodeError::Compressed("a WebP picture where none can be".to_owned())),
             Compression::None => bytes.extend_from_slice(compressed.get(..expected).unwrap_or(compressed)),
             Compression::Zstd => {
                 let fault = |e: std::io::Error| DecodeError::Compressed(e.to_string());

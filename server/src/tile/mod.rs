@@ -22,4 +22,5 @@ pub(crate) mod sampling;
 pub(crate) mod scale;
 pub(crate) mod transform;
 mod values;
+mod verbatim;
 pub(crate) mod zonal;

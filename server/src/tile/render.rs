@@ -14,6 +14,7 @@ use super::plan::{Layer, Plan, Scale, ScenePlan, Source};
 use super::scale;
 use super::transform::{apply_to_pixel, is_per_band};
 use super::values::Values;
+use super::verbatim;
 
 /// Why a picture cannot be made of its blocks.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,10 @@ impl Canvas {
         self.left -= 1;
         let times = &mut self.times;
         let raw = Times::spent(&mut times.read, || read(scene))?;
+        if let Some(picture) = verbatim::picture(&plan, scene, &raw) {
+            self.finished = Some(picture);
+            return Ok(());
+        }
         let sources = Times::spent(&mut times.decode, || decode_scene(scene, &raw))?;
         let started = Instant::now();
         let bands = bands(&plan, scene, &sources);

@@ -80,6 +80,12 @@ fn decode(file: &File, layout: &CogLayout, at: u64, size: usize, decoded: usize)
     let bytes = match layout.compression {
         Compression::None => data.to_vec(),
         Compression::Zstd => zstd::bulk::decompress(data, decoded).unwrap(),
+        Compression::Webp => {
+            let picture = ::webp::Decoder::new(data).decode().unwrap();
+            let alpha = usize::from(layout.samples) == 4 && !picture.is_alpha();
+            let pixel = |pixel: &[u8]| [pixel, if alpha { &[u8::MAX][..] } else { &[] }].concat();
+            picture.chunks_exact(if picture.is_alpha() { 4 } else { 3 }).flat_map(pixel).collect()
+        }
     };
     assert_eq!(bytes.len(), decoded);
     bytes

@@ -144,3 +144,39 @@ fn threads_do_not_change_a_byte() {
     });
     assert!(files[0] == files[1] && files[0] == files[2]);
 }
+
+#[test]
+fn pictures_keep_their_mask_exactly_and_their_colors_nearly() {
+    let color = |s: usize, x: usize, y: usize| {
+        let wave = ((x + 40 * s) as f64 / 60.0).sin() * (y as f64 / 45.0).cos();
+        is_valid(x, y).then(|| (128.0 + 90.0 * wave).round())
+    };
+    for nodata in [None, Some(0.0)] {
+        let mut scene = Scene::new(place(3, 4, 8), DataType::Uint8, color);
+        (scene.spec.samples, scene.spec.compression, scene.spec.nodata) = (3, Compression::Webp, nodata);
+        let (written, images) = scene.written();
+        assert_eq!((written.layout.validity, written.layout.samples), (Validity::Alpha, 4));
+        for (level, image) in images.iter().enumerate() {
+            for (i, found) in image.samples[1].iter().enumerate() {
+                let (x, y) = (i % image.width, i / image.width);
+                let expected = mean(&scene.under(1, level, x, y));
+                assert_eq!(found.is_some(), expected.is_some(), "pixel {x}, {y} of level {level}");
+            }
+            let errors = (0..image.raw[1].len()).filter_map(|i| {
+                let expected = mean(&scene.under(1, level, i % image.width, i / image.width))?;
+                Some((image.raw[1][i] - expected).powi(2))
+            });
+            let errors: Vec<f64> = errors.collect();
+            let rms = mean(&errors).unwrap_or(0.0).sqrt();
+            assert!(rms < 3.0, "{rms} at level {level}");
+        }
+    }
+}
+
+#[test]
+fn a_picture_without_gaps_has_no_alpha() {
+    let mut scene = Scene::new(place(2, 2, 2), DataType::Uint8, |s, x, y| Some(((x + y) / 8 % 200 + s * 20) as f64));
+    (scene.spec.samples, scene.spec.compression, scene.spec.expect_valid) = (3, Compression::Webp, true);
+    let (written, _) = scene.written();
+    assert_eq!((written.layout.validity, written.layout.samples), (Validity::None, 3));
+}
