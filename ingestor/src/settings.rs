@@ -450,11 +450,5 @@ fn cores() -> usize {
 
 /// Half of what the machine or the container has.
 fn half_of_memory() -> u64 {
-    let machine = rustix::system::sysinfo();
-    let machine_bytes = machine.totalram.saturating_mul(u64::from(machine.mem_unit));
-    // cgroup v2, then v1: "max" and absurdly large numbers mean no limit.
-    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|file| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
-    (machine_bytes.min(container.unwrap_or(u64::MAX)) / 2).max(MEMORY_MB_MIN * MEGABYTE)
+    (shared::memory::limit_bytes() / 2).max(MEMORY_MB_MIN * MEGABYTE)
 }

@@ -102,7 +102,7 @@ pub struct Settings {
     pub cors_tiles: Vec<String>,
     /// `Cache-Control` of tiles whose URL does not name their version.
     pub cache_control: String,
-    /// Memory for rendered pictures, in MiB.
+    /// Memory for all caches together, in MiB: pictures, blocks, headers of COGs, datasets.
     pub cache_mb: usize,
     /// Whether `/metadata` tells where an input lies; None: when listening on loopback.
     pub expose_sources: Option<bool>,
@@ -118,13 +118,16 @@ pub struct Settings {
     pub limits: Limits,
 }
 
+/// The part of the machine's or the container's memory that caches may take unless told otherwise.
+const CACHE_PART: u64 = 4;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             cors_metadata: vec!["*".to_owned()],
             cors_tiles: vec!["*".to_owned()],
             cache_control: "public, max-age=0, must-revalidate".to_owned(),
-            cache_mb: 128,
+            cache_mb: (shared::memory::limit_bytes() / CACHE_PART >> 20) as usize,
             expose_sources: None,
             public_url: None,
             base_path: String::new(),

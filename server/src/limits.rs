@@ -13,8 +13,8 @@ pub(crate) const URL_BYTES_MAX: usize = 16 << 10;
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of key values in one answer of `/datasets`.
 pub(crate) const DATASETS_BYTES_MAX: usize = 4 << 20;
-/// Memory for datasets looked up before.
-pub(crate) const DATASETS_CACHE_BYTES: usize = 64 << 20;
+/// Memory that datasets looked up before and headers of COGs have at least, each: every tile asks for them.
+const LOOK_UP_BYTES_MIN: usize = 4 << 20;
 /// Pictures that are fetched at once from a store that is not local, and whose bytes are held until they are drawn.
 pub(crate) const PICTURES_FETCHED_MAX: usize = 64;
 /// Scenes of a mosaic that one picture shows.
@@ -55,6 +55,27 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { tile_size_max: 1024, num_values_max: 4096, datasets_max: 100_000, post_keys_max: 100, queue_max: 512 }
+    }
+}
+
+/// How the memory for caches is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CacheShares {
+    /// Finished pictures.
+    pub(crate) pictures_bytes: usize,
+    /// Blocks of COGs.
+    pub(crate) blocks_bytes: usize,
+    /// Headers of COGs.
+    pub(crate) headers_bytes: usize,
+    /// Datasets looked up before.
+    pub(crate) datasets_bytes: usize,
+}
+
+impl CacheShares {
+    /// Half for pictures, a quarter for blocks, an eighth each for headers and datasets.
+    pub(crate) fn of(bytes: usize) -> Self {
+        let look_up = (bytes / 8).max(LOOK_UP_BYTES_MIN);
+        Self { pictures_bytes: bytes / 2, blocks_bytes: bytes / 4, headers_bytes: look_up, datasets_bytes: look_up }
     }
 }
 

@@ -40,9 +40,9 @@ struct Args {
     /// A folder for downloaded snapshots [default: under `$XDG_CACHE_HOME/kiln`]
     #[arg(long, env = "KILN_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
-    /// Memory for rendered tiles, in MiB
-    #[arg(long, env = "KILN_CACHE_MB", default_value_t = Settings::default().cache_mb as u32, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
-    cache_mb: u32,
+    /// Memory for all caches together, in MiB [default: a quarter of what the machine or container has]
+    #[arg(long, env = "KILN_CACHE_MB", value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
+    cache_mb: Option<u32>,
     /// Origins that may read metadata from other sites, separated by commas; `*` for all
     #[arg(long, env = "KILN_CORS_METADATA", value_delimiter = ',', default_value = "*")]
     cors_metadata: Vec<String>,
@@ -111,7 +111,7 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
         cors_metadata: args.cors_metadata,
         cors_tiles: args.cors_tiles,
         cache_control: args.cache_control,
-        cache_mb: args.cache_mb as usize,
+        cache_mb: args.cache_mb.map_or_else(|| Settings::default().cache_mb, |mb| mb as usize),
         expose_sources: args.expose_sources,
         public_url: args.public_url,
         base_path: args.base_path.trim_end_matches('/').to_owned(),

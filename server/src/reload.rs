@@ -116,7 +116,7 @@ impl Reloader {
         if catalog.n() != n {
             return Err(format!("snapshot {n} ({path}) holds the state after commit {}", catalog.n()));
         }
-        Ok(Snapshot::new(catalog, manifest))
+        Ok(Snapshot::new(catalog, manifest, &self.state.caches))
     }
 
     /// Remembers what is wrong for `/ready`, and logs it when it is new.

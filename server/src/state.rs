@@ -15,7 +15,7 @@ use crate::Settings;
 use crate::cache::{Flights, Lru};
 use crate::error::ApiError;
 use crate::lenient::Peer;
-use crate::limits::{DATASETS_CACHE_BYTES, Gate, PICTURES_FETCHED_MAX, Pool, SUMMARIES_CACHE_MAX};
+use crate::limits::{CacheShares, Gate, PICTURES_FETCHED_MAX, Pool, SUMMARIES_CACHE_MAX};
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::routes::{Made, Summary};
@@ -40,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) served: ArcSwapOption<Snapshot>,
     /// Why nothing newer is served, if something newer was found; or why nothing can be found.
     pub(crate) fault: Mutex<Option<String>>,
+    pub(crate) caches: CacheShares,
     pub(crate) cogs: CogReader,
     pub(crate) pool: Pool,
     /// Before fetches of a store that is not local.
@@ -73,8 +74,8 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// A snapshot that nothing was looked up in yet.
-    pub(crate) fn new(catalog: Catalog, manifest: Manifest) -> Self {
-        let (datasets, summaries) = (Lru::new(DATASETS_CACHE_BYTES), Lru::new(SUMMARIES_CACHE_MAX));
+    pub(crate) fn new(catalog: Catalog, manifest: Manifest, caches: &CacheShares) -> Self {
+        let (datasets, summaries) = (Lru::new(caches.datasets_bytes), Lru::new(SUMMARIES_CACHE_MAX));
         let (datasets, summaries) = (Mutex::new(datasets), Mutex::new(summaries));
         Self { catalog, manifest, datasets, summaries, summaries_under_way: Flights::new() }
     }
@@ -130,13 +131,15 @@ impl Snapshot {
 impl AppState {
     /// State that serves nothing yet. `on_loopback` decides whether inputs' places are told, where no setting does.
     pub(crate) fn new(store: ReadStore, settings: Settings, on_loopback: bool) -> Self {
-        let pictures = Mutex::new(Lru::new(settings.cache_mb << 20));
+        let caches = CacheShares::of(settings.cache_mb << 20);
+        let pictures = Mutex::new(Lru::new(caches.pictures_bytes));
         let metrics = Arc::new(Metrics::new());
         Self(Arc::new(Inner {
             expose_sources: settings.expose_sources.unwrap_or(on_loopback),
             served: ArcSwapOption::empty(),
             fault: Mutex::new(None),
-            cogs: CogReader::new(store, Arc::clone(&metrics)),
+            cogs: CogReader::new(store, Arc::clone(&metrics), &caches),
+            caches,
             metrics,
             pool: Pool::new(settings.limits.queue_max),
             fetches: Gate::new(PICTURES_FETCHED_MAX, settings.limits.queue_max),

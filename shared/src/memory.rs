@@ -1,4 +1,4 @@
-//! How this process gets its memory.
+//! How this process gets its memory, and how much there is.
 
 /// As large as glibc lets it learn from: 32 MiB less what it adds.
 const LARGEST_BYTES: usize = (32 << 20) - (64 << 10);
@@ -8,4 +8,15 @@ const LARGEST_BYTES: usize = (32 << 20) - (64 << 10);
 /// so it is shown one; no page of it is touched. Other allocators take no notice.
 pub fn keep_freed_memory() {
     drop(std::hint::black_box(vec![0u8; LARGEST_BYTES]));
+}
+
+/// What memory this process may take: the machine's, or less if its container has a limit.
+pub fn limit_bytes() -> u64 {
+    let machine = rustix::system::sysinfo();
+    let machine_bytes = machine.totalram.saturating_mul(u64::from(machine.mem_unit));
+    // cgroup v2, then v1: "max" and absurdly large numbers mean no limit.
+    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|file| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
+    machine_bytes.min(container.unwrap_or(u64::MAX))
 }

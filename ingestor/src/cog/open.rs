@@ -7,7 +7,9 @@ use std::path::Path;
 use shared::dataset::{CogLayout, Compression, DataType, Predictor, Validity};
 use shared::grid::{HALF_WORLD_M, Placement, tile_side_m};
 
-use super::header::{COMPRESSION_WEBP, COMPRESSION_ZSTD, Header, LaidOut, OwnMetadata, SUBFILE_MASK, Sizes, sample_format, tag};
+use super::header::{
+    COMPRESSION_WEBP, COMPRESSION_ZSTD, Header, LaidOut, OwnMetadata, SUBFILE_MASK, Sizes, sample_format, tag,
+};
 use super::ifd::{Directory, FILE_HEADER_BYTES, Kind, bytes_at, number};
 use super::{BLOCKS_MAX, CogError, DESCRIBE_BYTES_MAX, LEVELS_MAX, fits};
 

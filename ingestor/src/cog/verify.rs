@@ -105,7 +105,8 @@ fn check_blocks(file: &File, layout: &CogLayout, blocks: &[Block], tell: &dyn Fn
         let size = match layout.compression {
             Compression::None => bytes,
             Compression::Webp => {
-                webp::check(data, usize::from(layout.samples)).map_err(|fault| format!("the block at byte {at} {fault}"))?;
+                webp::check(data, usize::from(layout.samples))
+                    .map_err(|fault| format!("the block at byte {at} {fault}"))?;
                 block.decoded
             }
             Compression::Zstd => {

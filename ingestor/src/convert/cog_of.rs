@@ -52,10 +52,12 @@ impl Subject<'_> {
         let judges: Vec<Judge<T>> = group.bands.iter().map(|band| Judge::new(band.nodata)).collect();
         let limits = (self.job.threads, self.job.memory_bytes);
         let mut source = Source::new(self.raster, self.pool, bands, judges, group.mask, limits)?;
-        if source.in_memory() && self.bands == group.bands.len() {
-            session::cache_little();
+        match source.in_memory() {
+            true if self.bands == group.bands.len() => session::cache_little(),
+            false if source.is_tiled() => session::cache_some(),
+            _ => {}
         }
-        let scanned = statistics::scan(&mut source, &|done| progress(done * SCAN_SHARE))?;
+        let (scanned, coverage) = statistics::scan(&mut source, &|done| progress(done * SCAN_SHARE))?;
         let categorical = self.decide_categorical(&group.bands[0], &scanned[0]);
         if categorical.is {
             notes.push(format!("band {} is categorical: {}", group.bands[0].about.number, categorical.reason));
@@ -83,7 +85,7 @@ impl Subject<'_> {
             path: self.job.out_dir.join(format!("{ulid}.tif")),
         };
         let kernel = kernel(settings.resampling, categorical.is);
-        let warp = Warp::new(&source, self.georeference, placement, kernel, (all_valid, group.alpha));
+        let warp = Warp::new(&source, (self.georeference, &coverage), placement, kernel, (all_valid, group.alpha));
         let written = |done| progress(SCAN_SHARE + done * (VERIFY_AT - SCAN_SHARE));
         let written = write(spec.clone(), &warp, &written)?;
         let verified = |done| progress(VERIFY_AT + done * (1.0 - VERIFY_AT));

@@ -11,6 +11,7 @@ pub mod bench;
 mod beside;
 mod cells;
 mod cog_of;
+mod coverage;
 mod fault;
 #[expect(unsafe_code, reason = "GDAL functions that the gdal crate does not wrap")]
 mod ffi;

@@ -90,7 +90,17 @@ pub(super) fn open(file: &Path, part: &Part, drivers: &[String], crs: Option<&st
     let (width, height) = dataset.raster_size();
     let bands = part.bands.clone().unwrap_or_else(|| (1..=dataset.raster_count()).collect());
     let is_lossy = is_lossy(&dataset, &driver);
-    Ok(Raster { name: part.name.clone(), drivers: drivers.to_vec(), dataset, bands, width, height, srs, affine, is_lossy })
+    Ok(Raster {
+        name: part.name.clone(),
+        drivers: drivers.to_vec(),
+        dataset,
+        bands,
+        width,
+        height,
+        srs,
+        affine,
+        is_lossy,
+    })
 }
 
 /// GDAL says `JPEG`, `YCbCr JPEG` or `WEBP`, and of WebP whether nothing was lost.

@@ -14,6 +14,8 @@ use super::ffi;
 const MESSAGES_MAX: usize = 8;
 /// The least block cache with which strips of common rasters are not decoded again and again.
 const CACHE_BYTES_MIN: u64 = 64 << 20;
+/// Enough for windows of a tiled raster: neighbours in Z order share few blocks.
+const CACHE_BYTES_TILED: u64 = 160 << 20;
 /// Part of a job's memory that is GDAL's block cache: one in this many.
 const CACHE_SHARE: u64 = 4;
 
@@ -56,6 +58,11 @@ pub(super) fn start(memory_bytes: u64, scratch: &Path) {
 /// For the rest of a job that reads each block once, in order: what GDAL keeps of them is of no use.
 pub(super) fn cache_little() {
     ffi::bound_block_cache(CACHE_BYTES_MIN);
+}
+
+/// For the rest of a job that reads windows of a tiled raster.
+pub(super) fn cache_some() {
+    ffi::bound_block_cache(CACHE_BYTES_TILED);
 }
 
 /// Runs something of GDAL's, and gives what failures GDAL reported meanwhile on this thread, even if it went on.

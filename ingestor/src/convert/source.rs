@@ -15,6 +15,8 @@ use crate::cog::StopOnPanic;
 
 /// The part of a job's memory that decoded bands may take.
 const MEMORY_SHARE: u64 = 3;
+/// And how much at most: larger rasters are read twice rather than held.
+const PLANES_BYTES_MAX: u64 = 400_000_000;
 /// Bytes of one band that are read at once, unless a row of blocks is more.
 const CHUNK_BYTES: usize = 4 << 20;
 
@@ -86,8 +88,8 @@ pub(super) struct Source<'a, T> {
     pub(super) judges: Vec<Judge<T>>,
     /// What tells valid pixels of all of them, beside their values.
     pub(super) mask: Option<MaskBand>,
-    /// Rows of a block.
-    block_rows: usize,
+    /// Columns and rows of a block.
+    block: (usize, usize),
     threads: usize,
     memory_bytes: u64,
     planes: Option<Planes<T>>,
@@ -133,7 +135,7 @@ impl<'a, T: Sample> Source<'a, T> {
             )));
         }
         let total = width as u64 * height as u64 * (sample * bands.len() as u64 + u64::from(mask.is_some()));
-        let planes = (total <= memory_bytes / MEMORY_SHARE).then(|| Planes {
+        let planes = (total <= (memory_bytes / MEMORY_SHARE).min(PLANES_BYTES_MAX)).then(|| Planes {
             bands: bands.iter().map(|_| vec![T::zeroed(); width * height]).collect(),
             mask: mask.map(|_| vec![0; width * height]),
         });
@@ -144,7 +146,7 @@ impl<'a, T: Sample> Source<'a, T> {
             bands,
             judges,
             mask,
-            block_rows: block.1.max(1),
+            block: (block.0.max(1), block.1.max(1)),
             threads: threads.max(1),
             memory_bytes,
             planes,
@@ -239,9 +241,14 @@ impl<'a, T: Sample> Source<'a, T> {
         self.planes.is_some()
     }
 
+    /// Whether a window needs no blocks that reach all across the raster.
+    pub(super) fn is_tiled(&self) -> bool {
+        self.block.0 * 2 <= self.width
+    }
+
     fn chunk_rows(&self) -> usize {
         let rows = (CHUNK_BYTES / (self.width * size_of::<T>()).max(1)).max(1);
-        (rows.div_ceil(self.block_rows) * self.block_rows).clamp(1, self.height)
+        (rows.div_ceil(self.block.1) * self.block.1).clamp(1, self.height)
     }
 
     fn chunks<'p>(&self, rows: usize, planes: Option<&'p mut Planes<T>>) -> Vec<Chunk<'p, T>> {

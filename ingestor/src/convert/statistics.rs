@@ -8,6 +8,7 @@ pub(super) mod bench;
 
 use shared::metadata::{BandStatistics, Histogram};
 
+use super::coverage::Coverage;
 use super::fault::Fault;
 use super::hull::Hull;
 use super::sample::{EXACT_MAX, Judge, Sample};
@@ -35,14 +36,15 @@ pub(super) struct Scanned {
     pub(super) hull: Vec<[f64; 2]>,
 }
 
-/// Reads all bands of a source once and measures them.
+/// Reads all bands of a source once and measures them, and says where any of them has a valid pixel.
 pub(super) fn scan<T: Sample>(
     source: &mut Source<'_, T>,
     progress: &(dyn Fn(f64) + Sync),
-) -> Result<Vec<Scanned>, Fault> {
+) -> Result<(Vec<Scanned>, Coverage), Fault> {
     let judges = source.judges.clone();
+    let size = (source.width, source.height);
     let first = |parts: &mut Vec<First>, view: View<'_, T>| {
-        parts.resize_with(judges.len(), First::new::<T>);
+        parts.resize_with(judges.len(), || First::new::<T>(size));
         let mut bands = view.bands.iter().zip(&judges).zip(parts);
         bands.try_for_each(|((band, judge), part)| part.add_rows(&view, band, judge))
     };
@@ -54,8 +56,10 @@ pub(super) fn scan<T: Sample>(
             band.merge(part);
         }
     }
+    let mut coverage = Coverage::new(size.0, size.1);
+    bands.iter().for_each(|band| coverage.merge(&band.coverage));
     if T::VALUES.is_some() {
-        return Ok(bands.iter().map(First::finish_counted::<T>).collect());
+        return Ok((bands.iter().map(First::finish_counted::<T>).collect(), coverage));
     }
     let plans: Vec<Plan> = bands.iter().map(Plan::new).collect();
     let second = |parts: &mut Vec<Second>, view: View<'_, T>| {
@@ -74,12 +78,8 @@ pub(super) fn scan<T: Sample>(
             band.merge(part);
         }
     }
-    Ok(bands
-        .iter()
-        .zip(&plans)
-        .zip(&refined)
-        .map(|((first, plan), second)| first.finish_refined::<T>(plan, second))
-        .collect())
+    let bands = bands.iter().zip(&plans).zip(&refined);
+    Ok((bands.map(|((first, plan), second)| first.finish_refined::<T>(plan, second)).collect(), coverage))
 }
 
 /// First pass.
@@ -94,10 +94,11 @@ struct First {
     max: f64,
     distinct: Option<Vec<i64>>,
     hull: Hull,
+    coverage: Coverage,
 }
 
 impl First {
-    fn new<T: Sample>() -> Self {
+    fn new<T: Sample>((width, height): (usize, usize)) -> Self {
         Self {
             counts: vec![0; T::VALUES.unwrap_or(1 << KEY_BITS)],
             valid: 0,
@@ -107,6 +108,7 @@ impl First {
             max: f64::NEG_INFINITY,
             distinct: T::INTEGER.then(Vec::new),
             hull: Hull::default(),
+            coverage: Coverage::new(width, height),
         }
     }
 
@@ -119,6 +121,7 @@ impl First {
             let Some(first) = (0..width).find(|x| valid(*x)) else { continue };
             let last = (first..width).rev().find(|x| valid(*x)).unwrap_or(first);
             self.hull.add(view.area.y + y, first, last);
+            self.coverage.add_row(view.area.y + y, first, last, valid);
             let row = &row[first..=last];
             if mask.is_none() && judge.accepts_all() {
                 self.add(row)?;
@@ -212,6 +215,7 @@ impl First {
             _ => None,
         };
         self.hull.merge(&other.hull);
+        self.coverage.merge(&other.coverage);
     }
 
     /// Everything from the counts of each value.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use shared::grid::{Placement, TILE_SIZE};
 
 use super::cells::{self, Span};
+use super::coverage::Coverage;
 use super::fault::Fault;
 use super::kernel::{Kernel, Plane};
 use super::locate::{Georeference, Kind};
@@ -22,6 +23,8 @@ pub(super) struct Warp<'a, T> {
     georeference: &'a Georeference,
     placement: Placement,
     kernel: Kernel,
+    /// Where the raster has valid pixels.
+    coverage: &'a Coverage,
     /// Per band: whether all its pixels are valid.
     all_valid: Vec<bool>,
     /// Whether the mask is alpha that is shown, not only validity.
@@ -34,13 +37,13 @@ impl<'a, T: Sample> Warp<'a, T> {
     /// Of a scanned source. A raster whose pixels already are those of the grid is copied, not resampled.
     pub(super) fn new(
         source: &'a Source<'a, T>,
-        georeference: &'a Georeference,
+        (georeference, coverage): (&'a Georeference, &'a Coverage),
         placement: Placement,
         kernel: Kernel,
         (all_valid, alpha): (Vec<bool>, bool),
     ) -> Self {
         let kernel = if is_aligned(georeference, &placement) { Kernel::Nearest } else { kernel };
-        Self { source, georeference, placement, kernel, all_valid, alpha, fault: Mutex::new(None) }
+        Self { source, georeference, placement, kernel, coverage, all_valid, alpha, fault: Mutex::new(None) }
     }
 
     /// What made a window fail, if it was one of ours.
@@ -55,7 +58,7 @@ impl<'a, T: Sample> Warp<'a, T> {
         for y in 0..tiles {
             for x in 0..tiles {
                 let spans = cells::spans(&locator, &self.placement, (col + x, row + y), size);
-                if spans.is_empty() {
+                if spans.is_empty() || !self.coverage.touches(self.area(&spans)) {
                     continue;
                 }
                 let target = target.get_or_insert_with(|| Target::new(tiles as usize * TILE_SIZE, self));

@@ -158,6 +158,7 @@ async fn a_commit_cut_short_stops_writers_until_it_is_repaired() {
     let scratch = tempfile::tempdir().unwrap();
     let report = repair::repair(&world.store, scratch.path()).await.unwrap();
     assert_eq!(report.len(), 1, "{report:?}");
+    drop(replica);
     let fresh = world.replica("fresh").await;
     assert_eq!(reasons(&fresh).await.into_iter().map(|(path, _)| path).collect::<Vec<_>>(), ["a", "c"]);
     let old = world.replica("r").await;

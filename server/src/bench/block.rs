@@ -1,9 +1,9 @@
 //! Blocks by formula, encoded as the ingestor does, and records that lead to them.
 
-use serde_json::json;
-use shared::bbox::Bbox;
 use image::ExtendedColorType;
 use image::codecs::webp::WebPEncoder;
+use serde_json::json;
+use shared::bbox::Bbox;
 use shared::dataset::{CogLayout, Compression, DataType, Dataset, Level, Predictor, Validity};
 use shared::grid::{Placement, TILE_PIXELS, TILE_SIZE, from_mercator};
 

@@ -9,6 +9,7 @@ use shared::dataset::{DataType, Dataset};
 use shared::grid::TileCoord;
 use shared::store::ReadStore;
 
+use crate::limits::CacheShares;
 use crate::metrics::Metrics;
 use crate::tile::cog::{CogError, CogReader, RawBlocks};
 use crate::tile::colormap;
@@ -101,7 +102,7 @@ impl Pictures {
         let (method, transform, size, format) = (Method::First, Vec::new(), SIZE, Format::Png);
         let layer = Layer { scenes, method, formula, scales, paint, transform, size, format, data_type };
         let store = ReadStore::open(store.to_str().expect("a name")).expect("a store");
-        Self { cogs: CogReader::new(store, Arc::new(Metrics::new())), layer }
+        Self { cogs: CogReader::new(store, Arc::new(Metrics::new()), &CacheShares::of(0)), layer }
     }
 
     /// Makes a tile.

@@ -58,7 +58,7 @@ impl Site {
             steps: Vec::new(),
         };
         let state = AppState::new(store, Settings { cache_mb: 0, ..Settings::default() }, true);
-        state.served.store(Some(Snapshot::new(catalog, manifest).into()));
+        state.served.store(Some(Snapshot::new(catalog, manifest, &state.caches).into()));
         Self { router: router(state, None), runtime }
     }
 

@@ -9,6 +9,7 @@ use shared::grid::{TILE_PIXELS, TileCoord};
 use shared::store::ReadStore;
 
 use super::block;
+use crate::limits::CacheShares;
 use crate::metrics::Metrics;
 use crate::tile::cog::{CogReader, RawBlock};
 use crate::tile::colormap;
@@ -16,6 +17,7 @@ use crate::tile::decode::decode;
 use crate::tile::encode::{self, Format};
 use crate::tile::expression::{OperandKind, Parsed};
 use crate::tile::image::{Band, SamplesOf};
+use crate::tile::kept::Brought;
 use crate::tile::pixels::Samples;
 use crate::tile::place::{Place, Size};
 use crate::tile::plan::{Layer, Method, Paint, Scale, Scene, ScenePlan, Source};
@@ -62,9 +64,9 @@ pub fn read(folder: &Path, cold: bool) -> impl Fn() + use<> {
     let dataset = Arc::new(block::dataset(PATH, cog, false));
     let source = source(&dataset, tile(0), SIZE);
     let metrics = Arc::new(Metrics::new());
-    let warm = CogReader::new(store.clone(), Arc::clone(&metrics));
+    let warm = CogReader::new(store.clone(), Arc::clone(&metrics), &CacheShares::of(0));
     move || {
-        let fresh = cold.then(|| CogReader::new(store.clone(), Arc::clone(&metrics)));
+        let fresh = cold.then(|| CogReader::new(store.clone(), Arc::clone(&metrics), &CacheShares::of(0)));
         black_box(fresh.as_ref().unwrap_or(&warm).read_local(&source).expect("a block"));
     }
 }
@@ -114,7 +116,7 @@ pub fn resampling(how: Resampling) -> impl Fn() {
     let source: &'static Source = Box::leak(Box::new(source(&dataset, tile(zooms), SIZE)));
     let (cols, rows) = source.blocks();
     let raw = (0..cols.len() * rows.len())
-        .map(|i| Some(RawBlock { image: block::encoded(&cog, i).into(), mask: None }))
+        .map(|i| Some(Brought::Raw(RawBlock { image: block::encoded(&cog, i).into(), mask: None }, None)))
         .collect();
     let blocks = decode_all(source, &raw).expect("blocks");
     move || {

@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use object_store::path::Path;
-use shared::dataset::{CogLayout, Level};
+use shared::dataset::{CogLayout, Compression, Level};
 use shared::store::{ReadStore, StoreError};
 
+use super::kept::{BlockName, Brought, KeptBlocks};
 use super::plan::Source;
 use crate::cache::Lru;
+use crate::limits::CacheShares;
 use crate::metrics::Metrics;
 
 /// Bytes of a page of a COG's header. Most headers are one.
 const PAGE_BYTES: u64 = 64 << 10;
-/// Memory for pages of headers.
-const PAGES_BYTES_MAX: usize = 64 << 20;
 /// Files of a local store kept open.
 const FILES_MAX: usize = 256;
 /// A compressed block larger than this many times its content is not ours.
@@ -52,7 +52,7 @@ pub(crate) struct RawBlock {
 }
 
 /// Blocks of one source, in row-major order of its columns and rows. None is a sparse block.
-pub(crate) type RawBlocks = Vec<Option<RawBlock>>;
+pub(crate) type RawBlocks = Vec<Option<Brought>>;
 
 /// Reads COGs of one store.
 #[derive(Debug)]
@@ -60,6 +60,7 @@ pub(crate) struct CogReader {
     store: ReadStore,
     local: bool,
     pages: Mutex<Lru<(String, u64), Bytes>>,
+    kept: Arc<KeptBlocks>,
     files: Mutex<Lru<String, Arc<File>>>,
     metrics: Arc<Metrics>,
 }
@@ -73,10 +74,10 @@ struct Extent {
 
 impl CogReader {
     /// A reader of this store.
-    pub(crate) fn new(store: ReadStore, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(store: ReadStore, metrics: Arc<Metrics>, caches: &CacheShares) -> Self {
         let local = store.local_path(&Path::from("cogs")).is_some();
-        let pages = Mutex::new(Lru::new(PAGES_BYTES_MAX));
-        Self { store, local, pages, files: Mutex::new(Lru::new(FILES_MAX)), metrics }
+        let (pages, files) = (Mutex::new(Lru::new(caches.headers_bytes)), Mutex::new(Lru::new(FILES_MAX)));
+        Self { store, local, pages, kept: Arc::new(KeptBlocks::new(caches.blocks_bytes)), files, metrics }
     }
 
     /// Whether [`Self::read_local`] works, and should be used.
@@ -103,7 +104,14 @@ impl CogReader {
                 self.keep_page(path, *page, read(&page_range(*page, &source.dataset.cog))?)
             };
         }
-        extents(source, &pages)?.into_iter().map(|e| e.map(|e| read_block(&e, read)).transpose()).collect()
+        let bring = |(index, extent): (u64, Option<Extent>)| match extent {
+            None => Ok(None),
+            Some(extent) => Ok(Some(match self.known(source, index) {
+                Some(known) => known,
+                None => self.brought(source, index, read_block(&extent, read)?),
+            })),
+        };
+        extents(source, &pages)?.into_iter().map(bring).collect()
     }
 
     /// Reads the blocks of a source from any store.
@@ -124,17 +132,24 @@ impl CogReader {
         let mut running = tokio::task::JoinSet::new();
         loop {
             while running.len() < FETCHES_MAX {
-                let Some((i, extent)) = waiting.next() else { break };
+                let Some((i, (index, extent))) = waiting.next() else { break };
                 let Some(extent) = extent else { continue };
+                blocks[i] = self.known(source, index);
+                if blocks[i].is_some() {
+                    continue;
+                }
                 let (store, path) = (self.store.clone(), Path::from(path));
-                running.spawn(async move { (i, fetch_block(&store, &path, extent).await) });
+                running.spawn(async move { (i, index, fetch_block(&store, &path, extent).await) });
             }
             match running.join_next().await {
                 None => return Ok(blocks),
-                Some(Ok((i, block))) => {
+                Some(Ok((i, index, block))) => {
                     let block = block?;
                     self.metrics.read(block.image.len() + block.mask.as_ref().map_or(0, Bytes::len));
-                    blocks[i] = Some(block);
+                    if source.is_one_block() {
+                        self.kept.keep_raw(name(source, index), &block);
+                    }
+                    blocks[i] = Some(self.brought(source, index, block));
                 }
                 Some(Err(error)) => {
                     let source = std::io::Error::other(error);
@@ -142,6 +157,25 @@ impl CogReader {
                 }
             }
         }
+    }
+
+    /// A block that is kept. A local one of which a picture is made alone is not: reading and decoding it again costs less than fresh memory.
+    fn known(&self, source: &Source, index: u64) -> Option<Brought> {
+        if source.is_one_block() && self.local {
+            return None;
+        }
+        match self.kept.get(&name(source, index))? {
+            Brought::Raw(block, _) => Some(self.brought(source, index, block)),
+            // Whether a picture is passed as it is must not hang on what is kept.
+            Brought::Decoded(_) if source.is_one_block() && source.dataset.cog.compression == Compression::Webp => None,
+            decoded => Some(decoded),
+        }
+    }
+
+    /// A block as it lies in the file, to be kept once it is decoded if other pictures may take pixels of it.
+    fn brought(&self, source: &Source, index: u64, block: RawBlock) -> Brought {
+        let keep = (!source.is_one_block()).then(|| (Arc::clone(&self.kept), name(source, index)));
+        Brought::Raw(block, keep)
     }
 
     fn file(&self, path: &str) -> Result<Arc<File>, CogError> {
@@ -229,7 +263,8 @@ impl Entries {
     }
 }
 
-fn extents(source: &Source, pages: &Pages) -> Result<Vec<Option<Extent>>, CogError> {
+/// Index and place of each block; no place if it is sparse.
+fn extents(source: &Source, pages: &Pages) -> Result<Vec<(u64, Option<Extent>)>, CogError> {
     let bytes_max = source.dataset.cog.block_bytes() as u64 * EXPANSION_MAX + 1024;
     let mut extents = Vec::new();
     let entries = Entries::of(source)?;
@@ -249,7 +284,7 @@ fn extents(source: &Source, pages: &Pages) -> Result<Vec<Option<Extent>>, CogErr
         let mut ranges = ranges.into_iter();
         let (image, mask) = (ranges.next().unwrap_or_default(), ranges.next());
         let sparse = image.is_empty() || mask.as_ref().is_some_and(Range::is_empty);
-        extents.push((!sparse).then_some(Extent { image, mask }));
+        extents.push((index, (!sparse).then_some(Extent { image, mask })));
     }
     Ok(extents)
 }
@@ -286,6 +321,10 @@ async fn fetch_block(store: &ReadStore, path: &Path, extent: Extent) -> Result<R
         None => None,
     };
     Ok(RawBlock { image, mask })
+}
+
+fn name(source: &Source, index: u64) -> BlockName {
+    BlockName { path: source.dataset.path.clone(), level: source.level, index }
 }
 
 fn damaged(source: &Source, fault: &'static str) -> CogError {

@@ -55,9 +55,9 @@ pub(crate) fn decode(layout: &CogLayout, image: &[u8], mask: Option<&[u8]>) -> R
     let stride = usize::from(layout.samples.max(1));
     let samples = match layout.compression {
         Compression::Webp => Samples::U8(decode_webp(image, layout.block_bytes(), stride)?),
-        compression => with_decompressed(compression, image, layout.block_bytes(), |bytes| {
-            undo_predictor(layout, stride, bytes)
-        })??,
+        compression => {
+            with_decompressed(compression, image, layout.block_bytes(), |bytes| undo_predictor(layout, stride, bytes))??
+        }
     };
     let valid = match (layout.validity, mask) {
         (Validity::Mask, Some(mask)) => with_decompressed(layout.compression, mask, MASK_BYTES, |bits| {

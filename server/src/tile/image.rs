@@ -1,6 +1,7 @@
 //! Decoded blocks onto the pixels of a picture: as they are where every pixel has one source pixel, else by weights.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use shared::dataset::Validity;
 use shared::grid::TILE_SIZE;
@@ -113,12 +114,12 @@ pub(crate) struct Blocks<'a> {
     source: &'a Source,
     cols: Vec<u32>,
     rows: Vec<u32>,
-    decoded: Vec<Option<Block>>,
+    decoded: Vec<Option<Arc<Block>>>,
 }
 
 impl<'a> Blocks<'a> {
     /// `blocks` in the order of `Source::blocks`.
-    pub(crate) fn new(source: &'a Source, decoded: Vec<Option<Block>>) -> Self {
+    pub(crate) fn new(source: &'a Source, decoded: Vec<Option<Arc<Block>>>) -> Self {
         let (cols, rows) = source.blocks();
         Self { source, cols, rows, decoded }
     }

@@ -10,6 +10,7 @@ pub(crate) mod encode;
 pub(crate) mod expression;
 pub(crate) mod hull;
 pub(crate) mod image;
+pub(crate) mod kept;
 pub(crate) mod legend;
 mod mosaic;
 pub(crate) mod pixels;

@@ -137,6 +137,11 @@ impl Samples {
         }
     }
 
+    /// Bytes of the samples.
+    pub(crate) fn bytes(&self) -> usize {
+        with_samples!(self, v => size_of_val(v.as_slice()))
+    }
+
     /// The buffer as native-endian bytes.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         with_samples!(self, v => bytemuck::cast_slice_mut(v))

@@ -9,6 +9,7 @@ use super::decode::{DecodeError, decode};
 use super::encode::Format;
 use super::encode::{self, EncodeError};
 use super::image::{Band, Blocks};
+use super::kept::Brought;
 use super::mosaic::Mosaic;
 use super::plan::{Layer, Plan, Scale, ScenePlan, Source};
 use super::scale;
@@ -152,10 +153,17 @@ fn finish(plan: &Plan, times: &mut Times, bands: &[Option<Band<'_>>]) -> Result<
 
 /// Decodes the blocks of a source.
 pub(crate) fn decode_all<'a>(source: &'a Source, raw: &RawBlocks) -> Result<Blocks<'a>, RenderError> {
-    let blocks = raw.iter().map(|block| {
-        block.as_ref().map(|block| decode(&source.dataset.cog, &block.image, block.mask.as_deref())).transpose()
-    });
-    let blocks: Result<Vec<_>, DecodeError> = blocks.collect();
+    let decoded = |block: &Brought| match block {
+        Brought::Decoded(block) => Ok(Arc::clone(block)),
+        Brought::Raw(raw, keep) => {
+            let block = Arc::new(decode(&source.dataset.cog, &raw.image, raw.mask.as_deref())?);
+            if let Some((kept, name)) = keep {
+                kept.keep(name.clone(), &block);
+            }
+            Ok(block)
+        }
+    };
+    let blocks: Result<Vec<_>, DecodeError> = raw.iter().map(|block| block.as_ref().map(decoded).transpose()).collect();
     let blocks = blocks.map_err(|fault| RenderError::Decode { path: source.dataset.path.clone(), source: fault })?;
     Ok(Blocks::new(source, blocks))
 }

@@ -3,6 +3,11 @@
 //! `s = clip((v − lo) / (hi − lo), 0, 1)` in f64, the color transform, then `u = rint(1 + 254·s)`, half to even: Terracotta's order of operations, to the last
 //! bit. 8- and 16-bit samples go through a lookup table.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined into a function that is compiled for wide vectors has them"
+)]
+
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::image::Band;
@@ -13,6 +18,8 @@ use crate::cache::Lru;
 
 /// Ranges narrower than this do not divide.
 const RANGE_MIN: f64 = 1e-8;
+/// Samples that are stretched together.
+const PIECE: usize = 64;
 /// Memory for lookup tables: 64 KiB each.
 const TABLES_BYTES_MAX: usize = 16 << 20;
 
@@ -112,15 +119,49 @@ fn compute<T: Sample>(
     let nodata = nodata_of(samples, band);
     if let (Scale::Stretch { low, high }, true) = (scale, operations.is_empty()) {
         let stretch = Stretch::new(*low, *high);
-        return each(samples, band, |s| {
-            let scaled = (stretch.unit(s.to_f64()) * 254.0 + 1.0).clamp(1.0, 255.0);
-            // Adding 2^52 rounds half to even, as `rint` does, without a call; NaN becomes 0 in the cast.
-            let rounded = scaled + 4_503_599_627_370_496.0;
-            let valid = Some(s) != nodata && !s.is_nan() && !scaled.is_nan();
-            if valid { rounded.to_bits() as u8 } else { 0 }
-        });
+        return pulp::Arch::new().dispatch(Stretching { samples, band, stretch, nodata });
     }
     each(samples, band, |s| if Some(s) == nodata || s.is_nan() { 0 } else { of(s.to_f64()) })
+}
+
+/// A band stretched in the widest vectors that the machine has.
+struct Stretching<'s, T> {
+    samples: &'s [T],
+    band: &'s Band<'s>,
+    stretch: Stretch,
+    nodata: Option<T>,
+}
+
+impl<T: Sample> pulp::NullaryFnOnce for Stretching<'_, T> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn call(self) -> Vec<u8> {
+        let Self { samples, band, stretch: Stretch { low, factor }, nodata } = self;
+        let (has_nodata, nodata) = (nodata.is_some(), nodata.unwrap_or(T::zeroed()));
+        let of = |s: T| {
+            let unit = ((s.to_f64() - low) * factor).max(0.0).min(1.0);
+            // Adding 2^52 rounds half to even, as `rint` does, without a call.
+            let rounded = (unit * 254.0 + 1.0 + 4_503_599_627_370_496.0).to_bits() as u32;
+            let valid = !(has_nodata & (s == nodata)) & !s.is_nan();
+            (rounded & 0u32.wrapping_sub(u32::from(valid))) as u8
+        };
+        let mut out = vec![0; samples.len() / band.stride];
+        if band.stride == 1 {
+            let (pieces, rest) = samples.as_chunks::<PIECE>();
+            let (outs, out_rest) = out.as_chunks_mut::<PIECE>();
+            for (out, piece) in outs.iter_mut().zip(pieces) {
+                for i in 0..PIECE {
+                    out[i] = of(piece[i]);
+                }
+            }
+            out_rest.iter_mut().zip(rest).for_each(|(out, s)| *out = of(*s));
+        } else {
+            let pixels = samples.chunks_exact(band.stride);
+            out.iter_mut().zip(pixels).for_each(|(out, pixel)| *out = of(pixel[band.sample]));
+        }
+        out
+    }
 }
 
 fn nodata_of<T: Sample>(_of: &[T], band: &Band<'_>) -> Option<T> {

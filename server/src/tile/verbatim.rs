@@ -4,6 +4,7 @@ use shared::dataset::Compression;
 
 use super::cog::RawBlocks;
 use super::encode::Format;
+use super::kept::Brought;
 use super::plan::{Paint, Plan, Scale, ScenePlan};
 
 /// The bytes of the picture, where decoding them and painting the pixels would change none by more than one count.
@@ -19,8 +20,10 @@ pub(super) fn picture(plan: &Plan, scene: &ScenePlan, raw: &[RawBlocks]) -> Opti
         && scene.channels == [Some((0, 0)), Some((0, 1)), Some((0, 2))]
         && source.dataset.cog.compression == Compression::Webp
         && source.is_one_block();
-    let block = blocks.first().filter(|_| as_it_is)?.as_ref()?;
-    Some(block.image.to_vec())
+    match blocks.first().filter(|_| as_it_is)?.as_ref()? {
+        Brought::Raw(block, _) => Some(block.image.to_vec()),
+        Brought::Decoded(_) => None,
+    }
 }
 
 /// Whether 8-bit values stay: `low` becomes 1, for 0 is transparent.

@@ -24,6 +24,8 @@ pub const KEY_SEPARATOR: char = '\u{1f}';
 /// Opens a writer's replica, made if absent. One connection, no WAL: what is lost in a power cut is rebuilt from the store.
 pub fn open_replica(path: &Path) -> Result<Connection, CatalogError> {
     let conn = Connection::open(path)?;
+    // No other process opens it, so that it need not be locked and looked at anew for each question.
+    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     conn.pragma_update(None, "journal_mode", "TRUNCATE")?;
     conn.pragma_update(None, "synchronous", "OFF")?;
     conn.pragma_update(None, "cache_size", -65_536)?;

@@ -22,7 +22,7 @@ fn of<T: Sample>(value: impl Fn(usize) -> T) -> impl Fn() {
     move || {
         let area = Area { x: 0, y: 0, width: SIDE, height: SIDE };
         let view = View { area, bands: vec![samples.as_slice()], mask: None };
-        let mut first = First::new::<T>();
+        let mut first = First::new::<T>((SIDE, SIDE));
         first.add_rows(&view, &samples, &judge).expect("a first pass");
         if T::VALUES.is_some() {
             black_box(first.finish_counted::<T>());
