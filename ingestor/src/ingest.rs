@@ -192,7 +192,6 @@ impl Ingest {
             memory_bytes: settings.memory_bytes,
             stall: settings.stall,
             program,
-            thread_for_live: nats.is_some(),
         };
         let head = watch::Sender::new(replica.head().await?);
         let at_work = Arc::new(AtomicUsize::new(0));

@@ -35,8 +35,6 @@ pub struct PoolConfig {
     pub stall: Duration,
     /// The program that is its own worker: `kiln`.
     pub program: PathBuf,
-    /// Whether a live drop that finds every thread busy gets one more, so that no backfill keeps it waiting.
-    pub thread_for_live: bool,
 }
 
 /// What became of a job.
@@ -61,8 +59,9 @@ pub enum Outcome {
 pub struct Pool {
     config: PoolConfig,
     threads: Arc<Semaphore>,
-    /// One more, for live drops alone.
-    live: Arc<Semaphore>,
+    /// One more, which large rasters of a backfill cannot have: live drops need not wait for those, and small rasters wait for the disk and for
+    /// their next about as long as they compute.
+    spare: Arc<Semaphore>,
     idle: Mutex<Vec<Worker>>,
 }
 
@@ -79,20 +78,20 @@ impl Pool {
     /// A pool without children yet.
     pub fn new(config: PoolConfig) -> Self {
         let threads = Arc::new(Semaphore::new(config.threads.max(1)));
-        let live = Arc::new(Semaphore::new(usize::from(config.thread_for_live)));
-        Self { config, threads, live, idle: Mutex::new(Vec::new()) }
+        Self { config, threads, spare: Arc::new(Semaphore::new(1)), idle: Mutex::new(Vec::new()) }
     }
 
     /// Waits for a part of the budgets: one thread for a small raster or while others wait, else all that are free.
     pub async fn reserve(&self, bytes: u64, turn: Turn) -> Option<Reservation> {
         let any = Arc::clone(&self.threads).acquire_owned();
-        let first = match turn.lane {
-            Lane::Bulk => any.await,
-            Lane::Live => tokio::select! {
+        let first = if turn.lane == Lane::Bulk && bytes >= SMALL_BYTES {
+            any.await
+        } else {
+            tokio::select! {
                 biased;
                 permit = any => permit,
-                permit = Arc::clone(&self.live).acquire_owned() => permit,
-            },
+                permit = Arc::clone(&self.spare).acquire_owned() => permit,
+            }
         };
         let mut permits = vec![first.ok()?];
         if bytes >= SMALL_BYTES && !turn.others_waiting {
@@ -100,8 +99,7 @@ impl Pool {
                 permits.push(more);
             }
         }
-        let parts = self.config.threads.max(1) + usize::from(self.config.thread_for_live);
-        let memory_bytes = self.config.memory_bytes / parts as u64 * permits.len() as u64;
+        let memory_bytes = self.config.memory_bytes / (self.config.threads.max(1) as u64 + 1) * permits.len() as u64;
         Some(Reservation { threads: permits.len(), memory_bytes, _permits: permits })
     }
 

@@ -127,7 +127,7 @@ impl Default for Settings {
             cors_metadata: vec!["*".to_owned()],
             cors_tiles: vec!["*".to_owned()],
             cache_control: "public, max-age=0, must-revalidate".to_owned(),
-            cache_mb: (shared::memory::limit_bytes() / CACHE_PART >> 20) as usize,
+            cache_mb: ((shared::memory::limit_bytes() / CACHE_PART) >> 20) as usize,
             expose_sources: None,
             public_url: None,
             base_path: String::new(),

@@ -58,24 +58,24 @@ impl Default for Limits {
     }
 }
 
-/// How the memory for caches is shared out.
+/// How the memory for caches is shared out, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CacheShares {
     /// Finished pictures.
-    pub(crate) pictures_bytes: usize,
+    pub(crate) pictures: usize,
     /// Blocks of COGs.
-    pub(crate) blocks_bytes: usize,
+    pub(crate) blocks: usize,
     /// Headers of COGs.
-    pub(crate) headers_bytes: usize,
+    pub(crate) headers: usize,
     /// Datasets looked up before.
-    pub(crate) datasets_bytes: usize,
+    pub(crate) datasets: usize,
 }
 
 impl CacheShares {
     /// Half for pictures, a quarter for blocks, an eighth each for headers and datasets.
     pub(crate) fn of(bytes: usize) -> Self {
         let look_up = (bytes / 8).max(LOOK_UP_BYTES_MIN);
-        Self { pictures_bytes: bytes / 2, blocks_bytes: bytes / 4, headers_bytes: look_up, datasets_bytes: look_up }
+        Self { pictures: bytes / 2, blocks: bytes / 4, headers: look_up, datasets: look_up }
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// A snapshot that nothing was looked up in yet.
     pub(crate) fn new(catalog: Catalog, manifest: Manifest, caches: &CacheShares) -> Self {
-        let (datasets, summaries) = (Lru::new(caches.datasets_bytes), Lru::new(SUMMARIES_CACHE_MAX));
+        let (datasets, summaries) = (Lru::new(caches.datasets), Lru::new(SUMMARIES_CACHE_MAX));
         let (datasets, summaries) = (Mutex::new(datasets), Mutex::new(summaries));
         Self { catalog, manifest, datasets, summaries, summaries_under_way: Flights::new() }
     }
@@ -132,7 +132,7 @@ impl AppState {
     /// State that serves nothing yet. `on_loopback` decides whether inputs' places are told, where no setting does.
     pub(crate) fn new(store: ReadStore, settings: Settings, on_loopback: bool) -> Self {
         let caches = CacheShares::of(settings.cache_mb << 20);
-        let pictures = Mutex::new(Lru::new(caches.pictures_bytes));
+        let pictures = Mutex::new(Lru::new(caches.pictures));
         let metrics = Arc::new(Metrics::new());
         Self(Arc::new(Inner {
             expose_sources: settings.expose_sources.unwrap_or(on_loopback),

@@ -97,6 +97,36 @@ fn rasterio_reads_the_same_from_our_cogs_and_from_their_sources() {
 }
 
 #[test]
+fn gdals_own_warp_gives_the_same_pixels() {
+    let Some(environment) = environment() else { return };
+    let scene = scene();
+    let side = 900;
+    let utm = |data_type| Raster::utm(33, [499_980.0, 5_300_040.0], 10.0, side, side, data_type);
+    let noise = |seed| Formula::noise(seed, 300.0, 300.0, 6000.0).with_wedge(side, side, 0.2);
+    scene.drop_raster("uint16.tif", &utm(DataType::Uint16).filled(noise(1)).nodata(0.0));
+    scene.drop_raster("float32.tif", &utm(DataType::Float32).filled(noise(2)).nodata(f64::NAN));
+    let mut classes = utm(DataType::Uint8).filled(Formula::classes(3, 400.0, &[1.0, 2.0, 5.0]));
+    classes.color_table = Some((0..=255).map(|i| [i, 255 - i, 80]).collect());
+    scene.drop_raster("classes.tif", &classes);
+    let lonlat = Raster::lonlat([9.0, 48.0], 0.001, 700, 600, DataType::Int16);
+    scene.drop_raster("lonlat.tif", &lonlat.filled(Formula::noise(4, 40.0, -500.0, 2000.0)));
+    let mut args = vec![judges::script("gdal_warps_the_same.py")];
+    for name in ["uint16", "float32", "classes", "lonlat"] {
+        let (source, out) = (scene.path(&format!("{name}.tif")), scene.root().join(name));
+        let convert = ["convert".into(), source.clone(), "-o".into(), out.clone()];
+        let finished = Launch::new(&scene, "kiln", convert).run();
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let cog = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+        args.extend([source, cog]);
+    }
+    let args: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap()).collect();
+    let Verdict { passed, said } =
+        judges::run(&judges::program(&environment, "python"), &args, &scene.root().join("judge"));
+    assert!(passed, "{said}");
+    eprintln!("{}", said.trim_end());
+}
+
+#[test]
 fn gdal_reads_our_wmts_and_our_tiles() {
     let Some(environment) = environment() else { return };
     let scene = scene();

@@ -27,6 +27,7 @@ mod many_ingestors_share_the_work_whatever_dies;
 mod masks_hide_only_what_is_invalid;
 mod notifications_may_be_posted;
 mod older_servers_serve_on_while_newer_writers_write;
+mod photos_stay_small;
 mod servers_hear_of_a_publication_at_once;
 mod stores_that_break_their_promises_are_refused;
 mod terracotta_clients_see_the_same;

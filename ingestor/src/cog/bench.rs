@@ -54,7 +54,7 @@ fn encoding_of<T: Sample>(spec: &CogSpec, value: fn(usize) -> T) -> impl FnMut()
     let mut encoder = Encoder::new(spec, Fill::Value(T::ZERO)).expect("an encoder");
     move || {
         let pixels = Pixels { side: TILE_SIZE, samples: vec![Cow::Borrowed(samples.as_slice())], valid: vec![None] };
-        black_box(encoder.encode(&pixels, 0, 0).expect("a block"));
+        black_box(encoder.encode(0, &pixels, (0, 0)).expect("a block"));
     }
 }
 
@@ -67,7 +67,7 @@ fn spec(data_type: DataType, compression: Compression) -> CogSpec {
         categorical: data_type == DataType::Uint8,
         expect_valid: false,
         compression,
-        quality: 75,
+        quality: [75; 2],
         color_table: Vec::new(),
         profile: String::new(),
         describe: String::new(),

@@ -38,6 +38,7 @@ pub(super) enum Encoded<'a> {
 
 /// Encodes blocks, one after another, reusing its buffers.
 pub(super) struct Encoder<T: Sample> {
+    quality: [u8; 2],
     fill: Fill<T>,
     predictor: Predictor,
     packer: Packer,
@@ -56,10 +57,11 @@ impl<T: Sample> Encoder<T> {
         let row_samples = TILE_SIZE * samples;
         let packer = match spec.compression {
             Compression::Zstd => Packer::Zstd(compressor(predictor(spec)).map_err(CogError::Compress)?),
-            Compression::Webp => Packer::Webp { samples, quality: spec.quality },
+            Compression::Webp => Packer::Webp { samples, quality: spec.quality[0] },
             Compression::None => Packer::None,
         };
         Ok(Self {
+            quality: spec.quality,
             fill,
             predictor: predictor(spec),
             packer,
@@ -71,8 +73,16 @@ impl<T: Sample> Encoder<T> {
         })
     }
 
-    /// Encodes the tile at column `tx`, row `ty` of `pixels`.
-    pub(super) fn encode(&mut self, pixels: &Pixels<'_, T>, tx: usize, ty: usize) -> Result<Encoded<'_>, CogError> {
+    /// Encodes the tile at column `tx`, row `ty` of `pixels`, which are of this level.
+    pub(super) fn encode(
+        &mut self,
+        level: usize,
+        pixels: &Pixels<'_, T>,
+        (tx, ty): (usize, usize),
+    ) -> Result<Encoded<'_>, CogError> {
+        if let Packer::Webp { quality, .. } = &mut self.packer {
+            *quality = self.quality[level.min(1)];
+        }
         let corner = ty * TILE_SIZE * pixels.side + tx * TILE_SIZE;
         let extremes = pixels
             .valid

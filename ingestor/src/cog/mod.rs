@@ -64,8 +64,8 @@ pub struct CogSpec {
     pub expect_valid: bool,
     /// How blocks are compressed. WebP: 8-bit RGB alone, and alpha tells what is invalid, for a nodata value would not survive.
     pub compression: Compression,
-    /// Quality of WebP, 1 to 100.
-    pub quality: u8,
+    /// Quality of WebP, 1 to 100: of full resolution, and of overviews.
+    pub quality: [u8; 2],
     /// Colour table of 8- and 16-bit unsigned single-sample rasters, for GIS programs.
     pub color_table: Vec<(i64, [u8; 4])>,
     /// How COGs are written, as text: `KILN_PROFILE` in the file's metadata. No ASCII control characters: XML cannot hold them.

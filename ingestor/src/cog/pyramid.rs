@@ -260,7 +260,7 @@ impl<'a, T: Sample, O: Overview<T>> Build<'a, T, O> {
         let across = pixels.side / TILE_SIZE;
         for ty in 0..across {
             for tx in 0..across {
-                let encoded = encoder.encode(pixels, tx, ty)?;
+                let encoded = encoder.encode(level, pixels, (tx, ty))?;
                 if !matches!(encoded, Encoded::Image { whole: true, .. }) {
                     self.found_invalid()?;
                 }

@@ -8,6 +8,9 @@ use super::locate::Locator;
 /// How far a pixel may be from where it would be projected to, in pixels of the raster.
 const TOLERANCE_PIXELS: f64 = 0.0625;
 
+/// A smaller bend is rounding.
+const BEND_MIN: f64 = 1e-6;
+
 /// A run of pixels of a tile whose places in the raster lie on a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Span {
@@ -58,8 +61,10 @@ pub(super) fn spans(locator: &Locator, placement: &Placement, (col, row): (u32, 
         locate(&mut checks);
         let mut next = Vec::new();
         for (cell, checks) in cells.iter().zip(checks.chunks_exact(5)) {
-            if cell.side == 1 || cell.is_linear(checks) {
+            if cell.side == 1 {
                 cell.add_spans(size, &mut out);
+            } else if cell.is_linear(checks) {
+                cell.balanced(checks).add_spans(size, &mut out);
             } else if !cell.is_hopeless(checks) && !cell.is_outside(checks, size) {
                 next.extend(cell.divide(checks));
             }
@@ -89,6 +94,18 @@ impl Cell {
             .iter()
             .zip(checks)
             .all(|(e, c)| (e[0] - c[0]).abs() <= TOLERANCE_PIXELS && (e[1] - c[1]).abs() <= TOLERANCE_PIXELS)
+    }
+
+    /// Moved so that a bend errs as much to one side as to the other: lines through the corners would all lie on its inside, a shift of the whole.
+    fn balanced(mut self, checks: &[[f64; 2]]) -> Self {
+        for axis in 0..2 {
+            let bend = checks[2][axis] - self.corners.iter().map(|corner| corner[axis]).sum::<f64>() / 4.0;
+            if bend.abs() > BEND_MIN {
+                // The mean height of a parabola over its chord is two thirds of the highest.
+                self.corners.iter_mut().for_each(|corner| corner[axis] += bend * 2.0 / 3.0);
+            }
+        }
+        self
     }
 
     /// Small, and no point of it is on the map.

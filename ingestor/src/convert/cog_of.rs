@@ -23,8 +23,11 @@ use crate::cog::{self, CogError, CogSpec};
 
 /// The part of the work that is reading and measuring; the rest is warping and writing.
 const SCAN_SHARE: f64 = 0.35;
-/// Quality of WebP unless a setting says otherwise: GDAL's too.
-const WEBP_QUALITY: u8 = 75;
+/// Quality of WebP unless a setting says otherwise: GDAL's too. Where the grid's pixels are finer than the raster's they hold nothing more, so a lower one shows no
+/// worse: by so much for each halving of their area, to this at least.
+const WEBP_QUALITY: f64 = 75.0;
+const WEBP_QUALITY_PER_HALVING: f64 = 12.0;
+const WEBP_QUALITY_MIN: f64 = 40.0;
 /// And where checking what was written begins.
 const VERIFY_AT: f64 = 0.95;
 
@@ -54,8 +57,10 @@ impl Subject<'_> {
         let mut source = Source::new(self.raster, self.pool, bands, judges, group.mask, limits)?;
         match source.in_memory() {
             true if self.bands == group.bands.len() => session::cache_little(),
+            // Bands that lie interleaved are decoded together, and the others' wanted next.
+            true => session::cache_some(),
             false if source.is_tiled() => session::cache_some(),
-            _ => {}
+            false => {}
         }
         let (scanned, coverage) = statistics::scan(&mut source, &|done| progress(done * SCAN_SHARE))?;
         let categorical = self.decide_categorical(&group.bands[0], &scanned[0]);
@@ -77,7 +82,7 @@ impl Subject<'_> {
             categorical: categorical.is,
             expect_valid: all_valid.iter().all(|valid| *valid) && self.fills(&placement),
             compression: compression(self.raster, group, settings.compression, T::DATA_TYPE),
-            quality: settings.quality.unwrap_or(WEBP_QUALITY),
+            quality: settings.quality.map_or_else(|| self.quality(&placement), |quality| [quality; 2]),
             color_table: group.bands[0].color_table.clone(),
             profile: profile().to_owned(),
             describe,
@@ -93,6 +98,15 @@ impl Subject<'_> {
         progress(1.0);
         let datasets = describer.datasets(group, metadata, &written.layout);
         Ok(ConvertedCog { file: spec.path, bytes: written.bytes, datasets })
+    }
+
+    /// Of full resolution and of overviews.
+    fn quality(&self, placement: &Placement) -> [u8; 2] {
+        let [west, south, east, north] = self.footprint.bounds_m();
+        let side = shared::grid::pixel_side_m(placement.maxzoom);
+        let finer = (east - west) * (north - south) / (side * side) / self.pixels() as f64;
+        let less = WEBP_QUALITY_PER_HALVING * finer.max(1.0).log2();
+        [(WEBP_QUALITY - less).max(WEBP_QUALITY_MIN) as u8, WEBP_QUALITY as u8]
     }
 
     fn pixels(&self) -> u64 {
@@ -123,8 +137,7 @@ impl Subject<'_> {
         }
         let f = self.footprint;
         let [west, south, east, north] = placement.bounds_m();
-        let (w, s) = shared::grid::to_mercator(f.west, f.south);
-        let (e, n) = shared::grid::to_mercator(f.east, f.north);
+        let [w, s, e, n] = f.bounds_m();
         let half = shared::grid::pixel_side_m(placement.maxzoom) / 4.0;
         w <= west + half && s <= south + half && e >= east - half && n >= north - half
     }

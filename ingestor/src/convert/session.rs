@@ -15,7 +15,7 @@ const MESSAGES_MAX: usize = 8;
 /// The least block cache with which strips of common rasters are not decoded again and again.
 const CACHE_BYTES_MIN: u64 = 64 << 20;
 /// Enough for windows of a tiled raster: neighbours in Z order share few blocks.
-const CACHE_BYTES_TILED: u64 = 160 << 20;
+const CACHE_BYTES_SOME: u64 = 160 << 20;
 /// Part of a job's memory that is GDAL's block cache: one in this many.
 const CACHE_SHARE: u64 = 4;
 
@@ -60,9 +60,9 @@ pub(super) fn cache_little() {
     ffi::bound_block_cache(CACHE_BYTES_MIN);
 }
 
-/// For the rest of a job that reads windows of a tiled raster.
+/// For the rest of a job that finds some blocks again, if it is soon.
 pub(super) fn cache_some() {
-    ffi::bound_block_cache(CACHE_BYTES_TILED);
+    ffi::bound_block_cache(CACHE_BYTES_SOME);
 }
 
 /// Runs something of GDAL's, and gives what failures GDAL reported meanwhile on this thread, even if it went on.

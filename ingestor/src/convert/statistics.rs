@@ -57,7 +57,9 @@ pub(super) fn scan<T: Sample>(
         }
     }
     let mut coverage = Coverage::new(size.0, size.1);
-    bands.iter().for_each(|band| coverage.merge(&band.coverage));
+    for band in &bands {
+        coverage.merge(&band.coverage);
+    }
     if T::VALUES.is_some() {
         return Ok((bands.iter().map(First::finish_counted::<T>).collect(), coverage));
     }

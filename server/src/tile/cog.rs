@@ -76,8 +76,8 @@ impl CogReader {
     /// A reader of this store.
     pub(crate) fn new(store: ReadStore, metrics: Arc<Metrics>, caches: &CacheShares) -> Self {
         let local = store.local_path(&Path::from("cogs")).is_some();
-        let (pages, files) = (Mutex::new(Lru::new(caches.headers_bytes)), Mutex::new(Lru::new(FILES_MAX)));
-        Self { store, local, pages, kept: Arc::new(KeptBlocks::new(caches.blocks_bytes)), files, metrics }
+        let (pages, files) = (Mutex::new(Lru::new(caches.headers)), Mutex::new(Lru::new(FILES_MAX)));
+        Self { store, local, pages, kept: Arc::new(KeptBlocks::new(caches.blocks)), files, metrics }
     }
 
     /// Whether [`Self::read_local`] works, and should be used.
@@ -168,7 +168,7 @@ impl CogReader {
             Brought::Raw(block, _) => Some(self.brought(source, index, block)),
             // Whether a picture is passed as it is must not hang on what is kept.
             Brought::Decoded(_) if source.is_one_block() && source.dataset.cog.compression == Compression::Webp => None,
-            decoded => Some(decoded),
+            decoded @ Brought::Decoded(_) => Some(decoded),
         }
     }
 

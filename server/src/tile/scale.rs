@@ -140,10 +140,10 @@ impl<T: Sample> pulp::NullaryFnOnce for Stretching<'_, T> {
         let Self { samples, band, stretch: Stretch { low, factor }, nodata } = self;
         let (has_nodata, nodata) = (nodata.is_some(), nodata.unwrap_or(T::zeroed()));
         let of = |s: T| {
-            let unit = ((s.to_f64() - low) * factor).max(0.0).min(1.0);
+            let unit = ((s.to_f64() - low) * factor).clamp(0.0, 1.0);
             // Adding 2^52 rounds half to even, as `rint` does, without a call.
             let rounded = (unit * 254.0 + 1.0 + 4_503_599_627_370_496.0).to_bits() as u32;
-            let valid = !(has_nodata & (s == nodata)) & !s.is_nan();
+            let valid = !((s == nodata) & has_nodata) & !s.is_nan();
             (rounded & 0u32.wrapping_sub(u32::from(valid))) as u8
         };
         let mut out = vec![0; samples.len() / band.stride];

@@ -36,7 +36,7 @@ impl<F: Fn(usize, usize, usize) -> Option<f64> + Sync> Scene<F> {
             categorical: false,
             expect_valid: false,
             compression: Compression::Zstd,
-            quality: 75,
+            quality: [75; 2],
             color_table: Vec::new(),
             profile: "kiln-1 <&>".to_owned(),
             describe: r#"[{"keys":["a","b"],"note":"1 < 2 &amp; \"x\" ü"}]"#.to_owned(),
