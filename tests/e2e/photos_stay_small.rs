@@ -55,7 +55,7 @@ fn a_jpeg_becomes_webp_and_a_png_stays_exact() {
     save(&scene.path("exact.png"));
     let config = scene.config("[collections.default]\ncrs = \"EPSG:3857\"\n");
     let stack = Launch::serve(&scene).arg("--config").arg(config).start();
-    let wanted = ["photo/1", "photo/2", "photo/3", "exact/1", "exact/2", "exact/3"];
+    let wanted = ["photo.jpg/1", "photo.jpg/2", "photo.jpg/3", "exact.png/1", "exact.png/2", "exact.png/3"];
     stack.base();
     stack.wait_for_datasets(&wanted);
 
@@ -67,21 +67,21 @@ fn a_jpeg_becomes_webp_and_a_png_stays_exact() {
     let tile = |name: &str, more: &str| {
         let center = stack.center_tile(&format!("{name}/1"), None);
         let place = center.trim_start_matches(&format!("/singleband/{name}/1")).to_owned();
-        let place = place.split('.').next().unwrap().to_owned();
+        let place = place.strip_suffix(".png").unwrap_or(&place).to_owned();
         format!("/rgb/{name}{place}.{more}r=1&g=2&b=3&r_range=[0,255]&g_range=[0,255]&b_range=[0,255]")
     };
-    let photo = stack.tile_rgba(&tile("photo", "png?"));
-    let exact = stack.tile_rgba(&tile("exact", "png?"));
+    let photo = stack.tile_rgba(&tile("photo.jpg", "png?"));
+    let exact = stack.tile_rgba(&tile("exact.png", "png?"));
     assert_eq!(picture::opaque(&photo), 256 * 256);
     assert!(picture::share_that_differs(&photo, &exact, 40) < 0.01, "the photo is the photo");
 
     // The block is the tile: what is stored is what is sent.
-    let sent = stack.get(&tile("photo", "webp?"));
+    let sent = stack.get(&tile("photo.jpg", "webp?"));
     assert_eq!(sent.header("content-type"), Some("image/webp"));
     assert!(sent.body.windows(4).any(|four| four == b"VP8 " || four == b"VP8X"), "lossy, as it was stored");
     let webp = image::load_from_memory(&sent.body).unwrap().to_rgba8();
     assert!(picture::share_that_differs(&photo, &webp, 1) == 0.0, "as a PNG it is the same but for a count");
     // Another look is painted.
-    let painted = stack.get(&tile("photo", "webp?color_transform=gamma%20rgb%201.5&"));
+    let painted = stack.get(&tile("photo.jpg", "webp?color_transform=gamma%20rgb%201.5&"));
     assert!(painted.body.windows(4).any(|four| four == b"VP8L"), "lossless");
 }
