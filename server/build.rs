@@ -46,8 +46,9 @@ fn main() -> io::Result<()> {
         }
         let _ = write!(
             source,
-            "File {{ name: {name:?}, sum: \"{:016x}\", plain: include_bytes!({path:?}), gzip: {gzip}, brotli: {brotli} }},",
-            hash.finish()
+            "File {{ name: {name:?}, sum: \"{:016x}\", plain: {}, gzip: {gzip}, brotli: {brotli} }},",
+            hash.finish(),
+            included(path)
         );
     }
     if bytes > BYTES_MAX {
@@ -79,7 +80,11 @@ fn smaller(compressed: &[u8], plain: &[u8], path: &Path) -> io::Result<String> {
         return Ok("None".to_owned());
     }
     fs::write(path, compressed)?;
-    Ok(format!("Some(include_bytes!({path:?}))"))
+    Ok(format!("Some({})", included(path)))
+}
+
+fn included(path: &Path) -> String {
+    format!("include_bytes!({:?})", path.to_string_lossy())
 }
 
 fn gzipped(plain: &[u8]) -> io::Result<Vec<u8>> {

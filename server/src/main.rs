@@ -64,7 +64,7 @@ struct Args {
     /// Proxies whose X-Forwarded-{Proto,Host,Prefix} are believed: addresses or networks, separated by commas
     #[arg(long, env = "KILN_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<String>,
-    /// The page's base map: <https://tiles.example.org/{z}/{x}/{y}.png>, or the URL of a `MapLibre` style [default: a coarse one that needs no network]
+    /// The page's base map: <https://tiles.example.org/{z}/{x}/{y}.png>, or the URL of a MapLibre style [default: a coarse one that needs no network]
     #[arg(long, env = "KILN_BASEMAP", value_name = "URL")]
     basemap: Option<String>,
     /// Whom the page thanks for the base map

@@ -86,7 +86,7 @@ pub struct ServeArgs {
     /// Proxies whose X-Forwarded-{Proto,Host,Prefix} are believed: addresses or networks, separated by commas
     #[arg(long)]
     trusted_proxies: Option<String>,
-    /// The page's base map: <https://tiles.example.org/{z}/{x}/{y}.png>, or the URL of a `MapLibre` style [default: a coarse one that needs no network]
+    /// The page's base map: <https://tiles.example.org/{z}/{x}/{y}.png>, or the URL of a MapLibre style [default: a coarse one that needs no network]
     #[arg(long, value_name = "URL")]
     basemap: Option<String>,
     /// Whom the page thanks for the base map
