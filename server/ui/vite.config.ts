@@ -2,7 +2,8 @@
 import { defineConfig } from 'vite';
 
 const api = process.env.KILN_URL ?? 'http://127.0.0.1:5000';
-const routes = '^/(ui\\.json|events|jobs|rejected|ready|collections|keys|datasets|metadata|singleband|rgb|compute|point|statistics|legend|colormap|colormaps|wmts|apidoc|swagger\\.json)';
+const routes =
+  '^/(ui\\.json|events|jobs|rejected|ready|collections|keys|datasets|metadata|singleband|rgb|compute|point|statistics|legend|colormap|colormaps|wmts|apidoc|swagger\\.json)';
 const proxy = { [routes]: { target: api, changeOrigin: false } };
 
 export default defineConfig({

@@ -15,7 +15,7 @@ import { followPlaying } from './panels/look/time';
 import { sampleFrom } from './panels/style/sample';
 import { firstLayer, layerOf } from './state/choose';
 import { followState, readHash } from './state/hash';
-import { resolveLayers } from './state/resolve';
+import { followLayers } from './state/resolve';
 import { store } from './state/store';
 import { startTheme } from './state/theme';
 
@@ -44,7 +44,10 @@ async function start(): Promise<void> {
       const { layers, active } = store.now;
       const layer = await layerOf(collection, keys);
       const old = layers.findIndex(other => other.id === active);
-      const next = add || old < 0 ? [...layers, layer] : layers.with(old, { ...layer, side: layers[old]?.side ?? 'both', opacity: layers[old]?.opacity ?? 1 });
+      const next =
+        add || old < 0
+          ? [...layers, layer]
+          : layers.with(old, { ...layer, side: layers[old]?.side ?? 'both', opacity: layers[old]?.opacity ?? 1 });
       store.set({ layers: next, active: layer.id, playing: false });
       if (bounds) view.fit(bounds);
     } catch (error) {
@@ -59,7 +62,7 @@ async function start(): Promise<void> {
     fitOnce(layer.id, view);
   };
 
-  resolveLayers();
+  followLayers();
   followQuestions();
   followPlaying(() => view.settled);
   followState();
@@ -90,7 +93,10 @@ function fitOnce(id: string, view: View): void {
 
 function places(): { root: HTMLElement; home: HTMLElement; twin: HTMLElement } {
   const app = document.getElementById('app') ?? document.body;
-  const [main, home, twin, root] = [document.createElement('main'), ...['map', 'twin', 'chrome'].map(id => Object.assign(document.createElement('div'), { id }))];
+  const [main, home, twin, root] = [
+    document.createElement('main'),
+    ...['map', 'twin', 'chrome'].map(id => Object.assign(document.createElement('div'), { id })),
+  ];
   if (!main || !home || !twin || !root) throw new Error('the page has no room');
   main.setAttribute('aria-label', 'Map');
   twin.hidden = true;

@@ -46,7 +46,9 @@ function page(view: View, list: DatasetList): TemplateResult {
   };
   const choose = (name: 'data' | 'layers') => store.set({ tab: name, sheet: tab === name ? !sheet : true });
   return html`
+    ${swipeBar()}
     <aside class="dock panel ${sheet ? 'up' : ''}" aria-label="Data and layers">
+      <button type="button" class="handle" aria-label=${sheet ? 'Lower the panel' : 'Raise the panel'} aria-expanded=${sheet} @click=${() => store.set({ sheet: !sheet })}><i></i></button>
       <header>
         <svg class="logo" viewBox="0 0 32 32" aria-hidden="true"><path d="M6 26V15a10 10 0 0 1 20 0v11h-6v-6a4 4 0 0 0-8 0v6z" /></svg>
         <h1>Kiln</h1>
@@ -61,7 +63,7 @@ function page(view: View, list: DatasetList): TemplateResult {
       </div>
       <div class="dock-body" id="panel-layers" role="tabpanel" aria-labelledby="tab-layers" ?hidden=${tab !== 'layers'}>${layersPanel(fly)}</div>
     </aside>
-    ${toolbar(view)} ${swipeBar()}
+    ${toolbar(view)}
     <div class="corner">${hint(view)}${legends()}</div>
     ${answersPanel()} ${timeSlider()}
     ${dialog === null ? null : drawer(dialog, view)}
@@ -110,8 +112,15 @@ function hint(view: View): TemplateResult | null {
   if (tool !== 'ask') {
     return html`<p class="hint panel" role="status">${tool === 'polygon' ? 'Click the corners; double-click, Enter or the first corner ends.' : 'Click two opposite corners.'} Esc gives up.</p>`;
   }
-  const far = layers.find(layer => layer.visible && layer.channels.some(t => t.includes(null)) && (info[layer.id]?.tileJson?.minzoom ?? 0) > Math.floor((at?.zoom ?? 99) + 1));
-  return far ? html`<p class="hint panel">A mosaic is seen from zoom ${info[far.id]?.tileJson?.minzoom} on: <button type="button" class="small" @click=${() => view.map.zoomTo((info[far.id]?.tileJson?.minzoom ?? 1) - 1)}>zoom in</button></p>` : null;
+  const far = layers.find(
+    layer =>
+      layer.visible &&
+      layer.channels.some(t => t.includes(null)) &&
+      (info[layer.id]?.tileJson?.minzoom ?? 0) > Math.floor((at?.zoom ?? 99) + 1),
+  );
+  return far
+    ? html`<p class="hint panel">A mosaic is seen from zoom ${info[far.id]?.tileJson?.minzoom} on: <button type="button" class="small" @click=${() => view.map.zoomTo((info[far.id]?.tileJson?.minzoom ?? 1) - 1)}>zoom in</button></p>`
+    : null;
 }
 
 function toast({ id, text, action }: State['toasts'][number]): TemplateResult {
@@ -127,5 +136,10 @@ function toast({ id, text, action }: State['toasts'][number]): TemplateResult {
 export function everything(view: View): void {
   const boxes = store.now.collections.map(collection => collection.bounds).filter(bounds => bounds !== null);
   if (boxes.length === 0) return;
-  view.fit([Math.min(...boxes.map(b => b[0])), Math.min(...boxes.map(b => b[1])), Math.max(...boxes.map(b => (b[2] < b[0] ? b[2] + 360 : b[2]))), Math.max(...boxes.map(b => b[3]))]);
+  view.fit([
+    Math.min(...boxes.map(b => b[0])),
+    Math.min(...boxes.map(b => b[1])),
+    Math.max(...boxes.map(b => (b[2] < b[0] ? b[2] + 360 : b[2]))),
+    Math.max(...boxes.map(b => b[3])),
+  ]);
 }

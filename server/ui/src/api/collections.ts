@@ -15,7 +15,10 @@ export type Bounds = [number, number, number, number];
 
 export interface UiConfig {
   version: string;
-  basemap: { kind: 'raster'; tiles: string[]; attribution: string | null } | { kind: 'style'; url: string; attribution: string | null } | null;
+  basemap:
+    | { kind: 'raster'; tiles: string[]; attribution: string | null }
+    | { kind: 'style'; url: string; attribution: string | null }
+    | null;
   events: boolean;
   ingest: { jobs: boolean; rejected: boolean; sources: { collection: string; source: string }[] } | null;
 }

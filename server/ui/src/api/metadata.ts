@@ -52,7 +52,11 @@ export function forgetMetadata(): void {
 }
 
 /** The valid hulls of up to a hundred datasets. */
-export async function hulls(at: string, keys: readonly (readonly string[])[], signal?: AbortSignal): Promise<Pick<Metadata, 'bounds' | 'convex_hull'>[]> {
+export async function hulls(
+  at: string,
+  keys: readonly (readonly string[])[],
+  signal?: AbortSignal,
+): Promise<Pick<Metadata, 'bounds' | 'convex_hull'>[]> {
   const init: RequestInit = { method: 'POST', body: JSON.stringify({ keys }), headers: { 'content-type': 'application/json' } };
   if (signal) init.signal = signal;
   const answer = await request(`${at}metadata?columns=["bounds","convex_hull"]`, init);

@@ -36,7 +36,12 @@ export async function point(
   return (await getJson<{ results: PointResult[] }>(path, signal)).results;
 }
 
-export async function statistics(at: string, keys: readonly string[], ring: readonly [number, number][], signal?: AbortSignal): Promise<Statistics> {
+export async function statistics(
+  at: string,
+  keys: readonly string[],
+  ring: readonly [number, number][],
+  signal?: AbortSignal,
+): Promise<Statistics> {
   const first = ring[0];
   if (!first) throw new Error('an area needs corners');
   const geometry = { type: 'Polygon', coordinates: [[...ring, first]] };

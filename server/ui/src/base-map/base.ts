@@ -1,5 +1,5 @@
 /** The bundled base map: coastlines, borders and names of countries, drawn without any other server; or the one a setting names. */
-import type { Feature, FeatureCollection, MultiPolygon, Point, Polygon } from 'geojson';
+import type { Feature, FeatureCollection, MultiPolygon, Point, Polygon, Position } from 'geojson';
 import type { LayerSpecification, Map as MapLibre, StyleSpecification } from 'maplibre-gl';
 import { feature, mesh } from 'topojson-client';
 import type { GeometryCollection, Topology } from 'topojson-specification';
@@ -59,9 +59,14 @@ export async function drawBase(map: MapLibre, ui: UiConfig): Promise<void> {
   world ??= fetch(worldUrl).then(answer => answer.json() as Promise<World>);
   const topology = await world;
   const { countries, land } = topology.objects;
-  setData(map, 'land', feature(topology, land));
+  setData(map, 'land', unwrapped(feature(topology, land)));
   setData(map, 'borders', { type: 'Feature', properties: {}, geometry: mesh(topology, countries, (a, b) => a !== b) });
-  setData(map, 'names', { type: 'FeatureCollection', features: feature(topology, countries).features.map(nameOf).filter(f => f !== null) });
+  setData(map, 'names', {
+    type: 'FeatureCollection',
+    features: unwrapped(feature(topology, countries))
+      .features.map(nameOf)
+      .filter(f => f !== null),
+  });
 }
 
 function names(color: typeof LIGHT): LayerSpecification {
@@ -79,6 +84,28 @@ function names(color: typeof LIGHT): LayerSpecification {
     },
     paint: { 'text-color': color.label, 'text-halo-color': color.halo, 'text-halo-width': 1.2 },
   };
+}
+
+/** Rings that go on where they cross the antimeridian, in place of round the world; what goes round the south pole is closed there. */
+function unwrapped(collection: FeatureCollection): FeatureCollection {
+  const ring = (points: Position[]): Position[] => {
+    let turn = 0;
+    const out = points.map((point, i) => {
+      const step = (point[0] ?? 0) - (points[i - 1]?.[0] ?? point[0] ?? 0);
+      if (Math.abs(step) > 180) turn -= Math.sign(step) * 360;
+      return [(point[0] ?? 0) + turn, point[1] ?? 0];
+    });
+    const [first, last] = [out[0]?.[0] ?? 0, out.at(-1)?.[0] ?? 0];
+    return Math.abs(last - first) > 180 ? [...out, [last, -90], [first, -90], out[0] ?? []] : out;
+  };
+  const features = collection.features.map((found): Feature => {
+    const { geometry } = found;
+    if (geometry.type === 'Polygon') return { ...found, geometry: { ...geometry, coordinates: geometry.coordinates.map(ring) } };
+    if (geometry.type === 'MultiPolygon')
+      return { ...found, geometry: { ...geometry, coordinates: geometry.coordinates.map(part => part.map(ring)) } };
+    return found;
+  });
+  return { ...collection, features };
 }
 
 /** A country's name in the middle of its largest part. */

@@ -12,12 +12,23 @@ export function graticule(map: MapLibre): FeatureCollection {
   const [south, north] = [Math.max(bounds.getSouth(), -85), Math.min(bounds.getNorth(), 85)];
   const step = STEPS.find(size => (east - west) / size >= LINES_WANTED) ?? 0.001;
   const features: FeatureCollection['features'] = [];
-  const line = (coordinates: [number, number][]) => features.push({ type: 'Feature', properties: {}, geometry: { type: 'LineString', coordinates } });
+  const line = (coordinates: [number, number][]) =>
+    features.push({ type: 'Feature', properties: {}, geometry: { type: 'LineString', coordinates } });
   const each = (from: number, to: number, draw: (at: number) => void) => {
     for (let i = Math.ceil(from / step), n = 0; i * step <= to && n < LINES_MAX; i++, n++) draw(i * step);
   };
   const [left, right, low, high] = [west - step, east + step, Math.max(south - step, -85), Math.min(north + step, 85)];
-  each(left, right, lng => line([[lng, low], [lng, high]]));
-  each(low, high, lat => line([[left, lat], [right, lat]]));
+  each(left, right, lng =>
+    line([
+      [lng, low],
+      [lng, high],
+    ]),
+  );
+  each(low, high, lat =>
+    line([
+      [left, lat],
+      [right, lat],
+    ]),
+  );
   return { type: 'FeatureCollection', features };
 }

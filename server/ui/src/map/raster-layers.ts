@@ -104,7 +104,7 @@ export class RasterLayers {
 
   private isLoaded(name: string): boolean {
     const source = this.map.getSource(name) as RasterTileSource | undefined;
-    return source !== undefined && source.loaded() && this.map.isSourceLoaded(name);
+    return source?.loaded() === true && this.map.isSourceLoaded(name);
   }
 
   private remove(name: string): void {

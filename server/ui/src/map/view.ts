@@ -1,8 +1,8 @@
 /** The map, its twin for comparing, and how both follow the state. */
 import maplibregl from 'maplibre-gl';
 import 'maplibre-gl/dist/maplibre-gl.css';
-import { baseStyle, drawBase, paintBase } from '../base-map/base';
 import type { Bounds } from '../api/collections';
+import { baseStyle, drawBase, paintBase } from '../base-map/base';
 import type { Layer } from '../state/layer';
 import { type LngLat, type State, store } from '../state/store';
 import { isDark } from '../state/theme';
@@ -26,7 +26,9 @@ export class View {
     this.map = this.create(home, store.now.view, true);
     this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), 'bottom-right');
     this.rasters = new RasterLayers(this.map);
-    this.draw = new Draw(this.map, ring => store.set(ring ? { area: ring, areaAnswers: null, tool: 'ask', place: null, answers: null } : { tool: 'ask' }));
+    this.draw = new Draw(this.map, ring =>
+      store.set(ring ? { area: ring, areaAnswers: null, tool: 'ask', place: null, answers: null } : { tool: 'ask' }),
+    );
     this.map.on('load', () => {
       addOverlays(this.map, ACCENT);
       this.ready = true;
@@ -38,6 +40,10 @@ export class View {
       const { lng, lat } = this.map.getCenter();
       store.set({ view: { center: [lng, lat], zoom: this.map.getZoom() } });
     });
+    // Says, to who cannot see it, whether the map is still being drawn.
+    const busy = (yes: boolean) => this.home.parentElement?.setAttribute('aria-busy', String(yes));
+    this.map.on('dataloading', () => busy(true));
+    this.map.on('idle', () => busy(!this.settled));
     this.map.on('move', () => this.twin?.map.jumpTo(camera(this.map)));
     this.map.on('click', event => {
       if (!this.draw.active) store.set({ place: [event.lngLat.lng, event.lngLat.lat], answers: null, area: null, areaAnswers: null });
@@ -137,7 +143,11 @@ export class View {
     }
     this.twinHome.hidden = !comparing;
     this.twinHome.style.clipPath = `inset(0 0 0 ${((now.compare ?? 1) * 100).toFixed(3)}%)`;
-    if (this.twin?.ready) this.twin.rasters.sync(now.layers.filter(layer => layer.side !== 'left'), now.info);
+    if (this.twin?.ready)
+      this.twin.rasters.sync(
+        now.layers.filter(layer => layer.side !== 'left'),
+        now.info,
+      );
   }
 
   private openTwin(): void {

@@ -39,16 +39,28 @@ export function toggleCompare(): void {
   const top = layers.filter(layer => layer.visible).at(-1);
   if (!top) return store.toast('show a layer to compare it');
   const next = layers.filter(layer => layer.visible && layer !== top).at(-1);
-  if (layers.some(layer => layer.side !== 'both')) return store.set({ compare: 0.5 });
+  // In the middle of what the panels leave free.
+  const middle = innerWidth > 760 ? 0.5 + 180 / innerWidth : 0.5;
+  if (layers.some(layer => layer.side !== 'both')) return store.set({ compare: middle });
   if (next) {
     const sides = new Map([
       [top.id, 'right' as const],
       [next.id, 'left' as const],
     ]);
-    return store.set({ compare: 0.5, layers: layers.map(layer => ({ ...layer, side: sides.get(layer.id) ?? layer.side })), active: top.id, tab: 'layers' });
+    return store.set({
+      compare: middle,
+      layers: layers.map(layer => ({ ...layer, side: sides.get(layer.id) ?? layer.side })),
+      active: top.id,
+      tab: 'layers',
+    });
   }
   const copy = { ...copyLayer(top), side: 'right' as const };
-  store.set({ compare: 0.5, layers: [...layers.map(layer => (layer === top ? { ...layer, side: 'left' as const } : layer)), copy], active: copy.id, tab: 'layers' });
+  store.set({
+    compare: middle,
+    layers: [...layers.map(layer => (layer === top ? { ...layer, side: 'left' as const } : layer)), copy],
+    active: copy.id,
+    tab: 'layers',
+  });
   store.toast('The same on both sides: change the layer that is open, and swipe');
 }
 

@@ -1,6 +1,6 @@
 /** What to show of a dataset unless somebody said: its bands as RGB where they look so, else the one band in its own style. */
 import { at, type Collection } from '../api/collections';
-import { datasets, type Filter, keyValues, type KeyValues } from '../api/datasets';
+import { datasets, type Filter, type KeyValues, keyValues } from '../api/datasets';
 import { metadata } from '../api/metadata';
 import { type Layer, newLayer, type Tuple } from './layer';
 

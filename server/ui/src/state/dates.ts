@@ -12,7 +12,9 @@ export function timeOf(value: string): number | null {
   for (const form of FORMS) {
     const found = form.exec(value);
     if (!found) continue;
-    const [, year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = found.map(part => (part === undefined ? undefined : Number(part)));
+    const [, year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = found.map(part =>
+      part === undefined ? undefined : Number(part),
+    );
     const sound = year >= 1800 && year <= 2200 && month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour < 25 && minute < 60;
     if (sound) return Date.UTC(year, month - 1, day, hour, minute, second);
   }

@@ -13,7 +13,19 @@ let written = '';
 /** Keeps the URL as the state is. */
 export function followState(): void {
   let timer = 0;
-  const names: (keyof State)[] = ['view', 'layers', 'filters', 'collection', 'inView', 'footprints', 'compare', 'place', 'area', 'active', 'ready'];
+  const names: (keyof State)[] = [
+    'view',
+    'layers',
+    'filters',
+    'collection',
+    'inView',
+    'footprints',
+    'compare',
+    'place',
+    'area',
+    'active',
+    'ready',
+  ];
   store.on(names, state => {
     if (!state.ready) return;
     clearTimeout(timer);
@@ -38,7 +50,7 @@ function write(): void {
 
 function stateText(state: State): string {
   const parts: string[] = [];
-  const put = (name: string, value: string) => parts.push(`${name}=${encode(value)}`);
+  const put = (name: string, value: string) => parts.push(`${encode(name)}=${encode(value).replace(/%3F/g, '?').replace(/%3D/g, '=')}`);
   if (state.view) put('at', [state.view.zoom.toFixed(2), state.view.center[1].toFixed(5), state.view.center[0].toFixed(5)].join('/'));
   put('in', state.collection);
   for (const filter of state.filters) put(`${filter.op}.${filter.key}`, filter.value);
@@ -76,7 +88,11 @@ export function readHash(): void {
   }
   const [zoom = Number.NaN, lat = 0, lng = 0] = (params.get('at') ?? '').split('/').filter(Boolean).map(Number);
   const swipe = Number(params.get('swipe') ?? Number.NaN);
-  const area = (params.get('area') ?? '').split(';').slice(0, CORNERS_MAX).map(readPlace).filter(corner => corner !== null);
+  const area = (params.get('area') ?? '')
+    .split(';')
+    .slice(0, CORNERS_MAX)
+    .map(readPlace)
+    .filter(corner => corner !== null);
   store.set({
     collection,
     filters,

@@ -14,7 +14,7 @@ const SETTLE_MS = 60;
 const DATES_MAX = 2000;
 const asked = new Map<string, { url: string; latest: Latest; timer: number }>();
 
-export function resolveLayers(): void {
+export function followLayers(): void {
   store.on(['layers', 'generation', 'ready'], (now, before) => {
     if (!now.ready) return;
     const again = now.generation !== before.generation;
@@ -37,10 +37,10 @@ function follow(layer: Layer, again: boolean): void {
   entry.url = url;
   asked.set(layer.id, entry);
   clearTimeout(entry.timer);
-  entry.timer = window.setTimeout(() => void entry.latest.run(signal => ask(layer.id, signal)), first || again ? 0 : SETTLE_MS);
+  entry.timer = window.setTimeout(() => void entry.latest.run(signal => askAbout(layer.id, signal)), first || again ? 0 : SETTLE_MS);
 }
 
-async function ask(id: string, signal: AbortSignal): Promise<void> {
+async function askAbout(id: string, signal: AbortSignal): Promise<void> {
   const layer = store.layer(id);
   if (!layer) return;
   store.changeInfo(id, { busy: true });
@@ -67,7 +67,10 @@ function legendPath(layer: Layer, keys: readonly string[], search: string): stri
   const params = new URLSearchParams(search);
   params.delete('v');
   params.delete('tile_size');
-  const path = layerUrl(layer, keys, '').split('?')[0]?.replace(/^singleband/, 'legend').replace(/\/$/, '');
+  const path = layerUrl(layer, keys, '')
+    .split('?')[0]
+    ?.replace(/^singleband/, 'legend')
+    .replace(/\/$/, '');
   return `${path}.json?${params}`;
 }
 

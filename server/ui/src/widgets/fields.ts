@@ -24,10 +24,16 @@ export function slider({ label, value, min, max, step, reset, show, change }: Sl
   </label>`;
 }
 
-export function segmented<T extends string>(label: string, options: readonly (readonly [T, string])[], value: T, change: (value: T) => void): TemplateResult {
+export function segmented<T extends string>(
+  label: string,
+  options: readonly (readonly [T, string])[],
+  value: T,
+  change: (value: T) => void,
+): TemplateResult {
   return html`<div class="segmented" role="group" aria-label=${label}>
     ${options.map(
-      ([name, text]) => html`<button type="button" aria-pressed=${name === value} @click=${() => name !== value && change(name)}>${text}</button>`,
+      ([name, text]) =>
+        html`<button type="button" aria-pressed=${name === value} @click=${() => name !== value && change(name)}>${text}</button>`,
     )}
   </div>`;
 }

@@ -4,6 +4,7 @@ import type { Histogram } from '../api/metadata';
 import { show, tidy } from './numbers';
 
 const WIDTH = 300;
+const BARS_MAX = 100;
 
 export interface HistogramOptions {
   histogram: Histogram;
@@ -25,7 +26,7 @@ export function histogram(options: HistogramOptions): TemplateResult {
   const bars = outline(options.histogram, domain, height);
   return html`<div class="histogram">
     <svg viewBox="0 0 ${WIDTH} ${height}" preserveAspectRatio="none" style="height:${height}px" role="img" aria-label="Histogram of ${label}">
-      ${svg`<path d=${bars} fill=${color} opacity="0.28" /><g clip-path="inset(0)"><svg x=${inside[0]} width=${Math.max(0, inside[1] - inside[0])} height=${height} viewBox="${inside[0]} 0 ${Math.max(0.01, inside[1] - inside[0])} ${height}" preserveAspectRatio="none"><path d=${bars} fill=${color} /></svg></g>`}
+      ${svg`<path d=${bars} fill=${color} opacity="0.28" /><svg x=${inside[0]} width=${Math.max(0, inside[1] - inside[0])} height=${height} viewBox="${inside[0]} 0 ${Math.max(0.01, inside[1] - inside[0])} ${height}" preserveAspectRatio="none"><path d=${bars} fill=${color} /></svg>`}
     </svg>
     ${ramp && stretch ? html`<div class="histogram-ramp"><span style="left:${(inside[0] / WIDTH) * 100}%;right:${100 - (inside[1] / WIDTH) * 100}%;background:${stretch[0] > stretch[1] ? ramp.replace('to right', 'to left') : ramp}"></span></div>` : null}
     ${stretch && options.change ? [0, 1].map(end => handle(options, stretch, end as 0 | 1, x(stretch[end as 0 | 1]) / WIDTH)) : null}
@@ -33,7 +34,11 @@ export function histogram(options: HistogramOptions): TemplateResult {
 }
 
 /** Of what to show: without far outliers, but with both ends of the stretch. */
-export function domainOf(found: Histogram, percentiles: readonly number[] | null, stretch: readonly [number, number] | null): [number, number] {
+export function domainOf(
+  found: Histogram,
+  percentiles: readonly number[] | null,
+  stretch: readonly [number, number] | null,
+): [number, number] {
   let [low, high] = [found.min, found.max];
   const [p1, p99] = [percentiles?.[0], percentiles?.[98]];
   if (p1 !== undefined && p99 !== undefined && p99 > p1) {
@@ -69,7 +74,14 @@ function handle(options: HistogramOptions, stretch: readonly [number, number], e
     knob.addEventListener('pointercancel', stop);
   };
   const keys = (event: KeyboardEvent) => {
-    const steps: Record<string, number> = { ArrowLeft: -0.01, ArrowDown: -0.01, ArrowRight: 0.01, ArrowUp: 0.01, PageDown: -0.1, PageUp: 0.1 };
+    const steps: Record<string, number> = {
+      ArrowLeft: -0.01,
+      ArrowDown: -0.01,
+      ArrowRight: 0.01,
+      ArrowUp: 0.01,
+      PageDown: -0.1,
+      PageUp: 0.1,
+    };
     const step = steps[event.key];
     if (step === undefined) return;
     event.preventDefault();
@@ -94,12 +106,15 @@ function handle(options: HistogramOptions, stretch: readonly [number, number], e
 function outline(found: Histogram, domain: readonly [number, number], height: number): string {
   const bins = found.counts.length;
   const width = (found.max - found.min) / bins || 1;
-  const buckets = Math.min(bins, 150);
+  const buckets = Math.min(bins, BARS_MAX);
+  const size = (domain[1] - domain[0]) / buckets;
+  // Bins and bars need not meet: a bin's count is spread over the bars it covers.
   const sums = new Array<number>(buckets).fill(0);
   found.counts.forEach((count, i) => {
-    const at = (found.min + (i + 0.5) * width - domain[0]) / (domain[1] - domain[0]);
-    const bucket = Math.floor(at * buckets);
-    if (bucket >= 0 && bucket < buckets) sums[bucket] = (sums[bucket] ?? 0) + count;
+    const [from, to] = [(found.min + i * width - domain[0]) / size, (found.min + (i + 1) * width - domain[0]) / size];
+    for (let bar = Math.max(0, Math.floor(from)); bar < Math.min(buckets, to); bar++) {
+      sums[bar] = (sums[bar] ?? 0) + (count * (Math.min(to, bar + 1) - Math.max(from, bar))) / (to - from);
+    }
   });
   const most = Math.max(...sums, 1);
   const step = WIDTH / buckets;

@@ -1,5 +1,5 @@
 /** Icons as strokes on a grid of 24. They are decoration: what a button does stands in its label. */
-import { html, svg, type TemplateResult } from 'lit-html';
+import { html, nothing, svg, type TemplateResult } from 'lit-html';
 
 const PATHS = {
   search: 'M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM20 20l-4.6-4.6',
@@ -8,7 +8,8 @@ const PATHS = {
   plus: 'M12 5v14M5 12h14',
   minus: 'M5 12h14',
   eye: 'M2 12s3.6-6.5 10-6.5S22 12 22 12s-3.6 6.5-10 6.5S2 12 2 12zM12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6z',
-  hidden: 'M4 4l16 16M9.9 5.7A10 10 0 0 1 12 5.500c6.400 0 10 6.500 10 6.500a17 17 0 0 1-3.200 3.900M6.300 7.300A16 16 0 0 0 2 12s3.600 6.500 10 6.500a10 10 0 0 0 4.200-.900',
+  hidden:
+    'M4 4l16 16M9.9 5.7A10 10 0 0 1 12 5.500c6.400 0 10 6.500 10 6.500a17 17 0 0 1-3.200 3.900M6.300 7.300A16 16 0 0 0 2 12s3.600 6.500 10 6.500a10 10 0 0 0 4.200-.900',
   up: 'M6 15l6-6 6 6',
   down: 'M6 9l6 6 6-6',
   play: 'M7 4.500v15l12-7.500z',
@@ -32,6 +33,7 @@ const PATHS = {
   frame: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',
   swap: 'M4 8h15M15 4l4 4-4 4M20 16H5M9 12l-4 4 4 4',
   alert: 'M12 4 2.500 20h19zM12 10v4.500M12 17.300v.010',
+  more: 'M6 12h.010M12 12h.010M18 12h.010',
   stack: 'M5 5h10v10H5zM9 19h10V9',
 } as const;
 
@@ -43,13 +45,19 @@ export function icon(name: IconName): TemplateResult {
 }
 
 /** A button that shows an icon only, and says what it does. */
-export function iconButton(name: IconName, label: string, run: (event: Event) => void, more: { pressed?: boolean; class?: string; disabled?: boolean } = {}): TemplateResult {
+export function iconButton(
+  name: IconName,
+  label: string,
+  run: (event: Event) => void,
+  more: { pressed?: boolean; expanded?: boolean; class?: string; disabled?: boolean } = {},
+): TemplateResult {
   return html`<button
     type="button"
     class="icon-button ${more.class ?? ''}"
     aria-label=${label}
     title=${label}
-    aria-pressed=${more.pressed === undefined ? (null as never) : String(more.pressed)}
+    aria-pressed=${more.pressed ?? nothing}
+    aria-expanded=${more.expanded ?? nothing}
     ?disabled=${more.disabled ?? false}
     @click=${run}
   >

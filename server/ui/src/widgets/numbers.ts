@@ -39,6 +39,7 @@ export function ticks(low: number, high: number, wanted: number): number[] {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map(n => n * power).find(n => n >= rough) ?? rough;
   const found: number[] = [];
-  for (let i = Math.ceil(low / step); i * step <= high + step * 1e-9 && found.length < 50; i++) found.push(Number((i * step).toPrecision(12)));
+  for (let i = Math.ceil(low / step); i * step <= high + step * 1e-9 && found.length < 50; i++)
+    found.push(Number((i * step).toPrecision(12)));
   return found;
 }

@@ -41,11 +41,13 @@ function placeAnswer(answer: Answer): TemplateResult {
   return html`<article>
     <h3>${answer.title}</h3>
     ${answer.error ? html`<p class="fault">${answer.error}</p>` : null}
-    <dl class="values">${answer.values.map(v => html`<div><dt>${v.label}</dt><dd>${v.value}</dd></div>`)}</dl>
-    ${series
-      ? html`${plot({ values: series.values, unit: series.unit, current, label: `Over time: ${answer.title}`, ...(timed ? { choose: setDate } : {}) })}
+    <dl class="values">${answer.values.map(v => html`<div>${v.label ? html`<dt>${v.label}</dt>` : html`<dt class="unseen">value</dt>`}<dd>${v.value}</dd></div>`)}</dl>
+    ${
+      series
+        ? html`${plot({ values: series.values, unit: series.unit, current, label: `Over time: ${answer.title}`, ...(timed ? { choose: setDate } : {}) })}
           <button type="button" class="small" @click=${csv}>${icon('copy')} Copy as CSV</button>`
-      : null}
+        : null
+    }
   </article>`;
 }
 
@@ -71,8 +73,12 @@ function areaAnswer(answer: AreaAnswer): TemplateResult {
     ${answer.error ? html`<p class="fault">${answer.error}</p>` : null}
     ${s?.count === 0 ? html`<p class="quiet">No data in this area.</p>` : null}
     ${s && s.count > 0 ? html`<dl class="statistics">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>` : null}
-    ${found ? html`${histogram({ histogram: found, domain: domainOf(found, null, null), stretch: null, height: 64, color: 'var(--bars)', label: answer.title })}
-          <div class="legend-ends"><span>${show(found.min, 3)}</span><span>${show(found.max, 3)}</span></div>` : null}
+    ${
+      found
+        ? html`${histogram({ histogram: found, domain: domainOf(found, null, null), stretch: null, height: 64, color: 'var(--bars)', label: answer.title })}
+          <div class="legend-ends"><span>${show(found.min, 3)}</span><span>${show(found.max, 3)}</span></div>`
+        : null
+    }
     ${cut(answer)}
   </article>`;
 }
@@ -92,10 +98,16 @@ export function geotiffUrl(id: string, bbox: readonly [number, number, number, n
   const plain = { ...layer, colormap: null, classes: null, gamma: 1, contrast: 0, stretches: [null] };
   const [west, south, east, north] = bbox;
   const ratio = ((east - west) * Math.cos((((south + north) / 2) * Math.PI) / 180)) / Math.max(north - south, 1e-9);
-  const size = ratio > 1 ? [CUT_PIXELS, Math.max(1, Math.round(CUT_PIXELS / ratio))] : [Math.max(1, Math.round(CUT_PIXELS * ratio)), CUT_PIXELS];
+  const size =
+    ratio > 1 ? [CUT_PIXELS, Math.max(1, Math.round(CUT_PIXELS / ratio))] : [Math.max(1, Math.round(CUT_PIXELS * ratio)), CUT_PIXELS];
   const path = at(store.collectionOf(layer.collection), layer.collection);
   return absolute(
-    path + layerUrl(plain, store.keysOf(layer.collection), 'crop.tif', [['bbox', bbox.map(n => n.toFixed(6)).join(',')], ['width', String(size[0])], ['height', String(size[1])]]),
+    path +
+      layerUrl(plain, store.keysOf(layer.collection), 'crop.tif', [
+        ['bbox', bbox.map(n => n.toFixed(6)).join(',')],
+        ['width', String(size[0])],
+        ['height', String(size[1])],
+      ]),
   );
 }
 

@@ -19,7 +19,13 @@ export function followQuestions(): void {
   let asked = '';
   store.on(names, now => {
     if (!now.ready) return;
-    const layers = now.layers.map(({ channels, expression, kind, visible, collection }) => [channels, expression, kind, visible, collection]);
+    const layers = now.layers.map(({ channels, expression, kind, visible, collection }) => [
+      channels,
+      expression,
+      kind,
+      visible,
+      collection,
+    ]);
     const question = JSON.stringify([now.place, now.area, layers, now.generation]);
     if (question === asked) return;
     asked = question;
@@ -43,7 +49,7 @@ async function ofLayer(layer: Layer, place: LngLat, signal: AbortSignal): Promis
   const answer: Answer = { layer: layer.id, title: titleOf(layer), values: [], series: null };
   const path = at(store.collectionOf(layer.collection), layer.collection);
   try {
-    const bands = await Promise.all(layer.channels.map(tuple => valueOf(path, layer, tuple, place, signal)));
+    const bands = await Promise.all(layer.channels.map(tuple => valueAt(path, layer, tuple, place, signal)));
     const names = layer.channels.map(tuple => tuple.at(-1) ?? '*');
     answer.values = bands.map((value, i) => ({ label: layer.kind === 'singleband' ? '' : (names[i] ?? ''), value }));
     if (layer.kind === 'compute') answer.values.unshift({ label: '', value: await computed(path, layer, place, signal) });
@@ -54,7 +60,7 @@ async function ofLayer(layer: Layer, place: LngLat, signal: AbortSignal): Promis
   return answer;
 }
 
-async function valueOf(path: string, layer: Layer, tuple: Tuple, place: LngLat, signal: AbortSignal): Promise<string> {
+async function valueAt(path: string, layer: Layer, tuple: Tuple, place: LngLat, signal: AbortSignal): Promise<string> {
   const wild = tuple.includes(null);
   const results = await point(path, tuple, place, { limit: wild ? MOSAIC_MAX : 1, descending: wild }, signal);
   // Of a mosaic what lies on top: the first that has a value.
@@ -76,7 +82,15 @@ async function computed(path: string, layer: Layer, [lng, lat]: LngLat, signal: 
   const west = wrap(lng);
   const plain = { ...layer, stretches: [null], colormap: null };
   const bbox = [west, lat, west + PIXEL, lat + PIXEL].map(n => n.toFixed(7)).join(',');
-  const found = await values(path + layerUrl(plain, store.keysOf(layer.collection), 'crop.npy', [['bbox', bbox], ['width', '1'], ['height', '1']]), signal);
+  const found = await values(
+    path +
+      layerUrl(plain, store.keysOf(layer.collection), 'crop.npy', [
+        ['bbox', bbox],
+        ['width', '1'],
+        ['height', '1'],
+      ]),
+    signal,
+  );
   const value = found[0];
   return value === null || value === undefined ? 'no data' : show(value, 5);
 }
@@ -85,16 +99,36 @@ async function seriesOf(path: string, layer: Layer, place: LngLat, signal: Abort
   const time = store.now.info[layer.id]?.time;
   const first = layer.channels[0];
   if (!time || !first || layer.kind !== 'singleband') return time && first ? seriesOfMany(path, layer, time.key, place, signal) : null;
-  const results = await point(path, first.map((value, i) => (i === time.key ? null : value)), place, { limit: SERIES_MAX }, signal);
-  return seriesFrom(layer, time.key, results.map(r => ({ keys: r.keys, y: r.scaled })));
+  const results = await point(
+    path,
+    first.map((value, i) => (i === time.key ? null : value)),
+    place,
+    { limit: SERIES_MAX },
+    signal,
+  );
+  return seriesFrom(
+    layer,
+    time.key,
+    results.map(r => ({ keys: r.keys, y: r.scaled })),
+  );
 }
 
 /** The first band of RGB over time; a formula is not evaluated for each date. */
 async function seriesOfMany(path: string, layer: Layer, key: number, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
   if (layer.kind === 'compute') return computedSeries(path, layer, key, place, signal);
   const first = layer.channels[0] ?? [];
-  const results = await point(path, first.map((value, i) => (i === key ? null : value)), place, { limit: SERIES_MAX }, signal);
-  return seriesFrom(layer, key, results.map(r => ({ keys: r.keys, y: r.scaled })));
+  const results = await point(
+    path,
+    first.map((value, i) => (i === key ? null : value)),
+    place,
+    { limit: SERIES_MAX },
+    signal,
+  );
+  return seriesFrom(
+    layer,
+    key,
+    results.map(r => ({ keys: r.keys, y: r.scaled })),
+  );
 }
 
 /** A formula over time: at each date of its own, the newest of many. */
@@ -133,7 +167,11 @@ async function askArea(ring: readonly LngLat[], signal: AbortSignal): Promise<vo
   const answers = await Promise.all(
     questions.map(async ({ layer, path, tuple }): Promise<AreaAnswer> => {
       const bands = layer.channels.length > 1 ? ` · ${tuple.at(-1)}` : '';
-      const answer: AreaAnswer = { title: titleOf(layer) + bands, layer: layer.id, unit: store.now.info[layer.id]?.metadata[0]?.unit ?? null };
+      const answer: AreaAnswer = {
+        title: titleOf(layer) + bands,
+        layer: layer.id,
+        unit: store.now.info[layer.id]?.metadata[0]?.unit ?? null,
+      };
       if (tuple.includes(null)) return { ...answer, error: 'statistics are of one dataset: choose a value for every key' };
       try {
         return { ...answer, statistics: await statistics(path, tuple as string[], ring, signal) };

@@ -47,9 +47,11 @@ function empty(): TemplateResult {
   return html`<div class="empty">
     <svg viewBox="0 0 64 64" aria-hidden="true"><path d="M10 54V30a22 22 0 0 1 44 0v24H42V42a10 10 0 0 0-20 0v12z" /></svg>
     <h2>Nothing here yet</h2>
-    ${sources.length > 0
-      ? html`<p>Drop a GeoTIFF into</p>${sources.map(s => html`<code>${s.source}</code>`)}<p>and it appears here by itself a moment later.</p>`
-      : html`<p>Drop a GeoTIFF into the folder or bucket that Kiln watches, and it appears here by itself a moment later.</p>`}
+    ${
+      sources.length > 0
+        ? html`<p>Drop a GeoTIFF into</p>${sources.map(s => html`<code>${s.source}</code>`)}<p>and it appears here by itself a moment later.</p>`
+        : html`<p>Drop a GeoTIFF into the folder or bucket that Kiln watches, and it appears here by itself a moment later.</p>`
+    }
     <p class="quiet">What is being converted, and what was rejected and why, is told by the badge above.</p>
   </div>`;
 }

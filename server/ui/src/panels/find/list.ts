@@ -38,13 +38,15 @@ export class DatasetList {
   constructor(private readonly actions: ListActions) {
     this.element.className = 'dataset-list';
     this.element.tabIndex = 0;
-    this.element.setAttribute('role', 'listbox');
+    this.element.setAttribute('role', 'grid');
     this.element.setAttribute('aria-label', 'Datasets');
     this.element.addEventListener('scroll', () => this.draw(), { passive: true });
     this.element.addEventListener('keydown', event => this.keyed(event));
     this.element.addEventListener('pointerleave', () => this.actions.hover(null, null));
     new ResizeObserver(() => this.draw()).observe(this.element);
-    store.on(['collection', 'filters', 'inView', 'generation', 'ready'], (now, before) => this.refresh(now.generation !== before.generation));
+    store.on(['collection', 'filters', 'inView', 'generation', 'ready'], (now, before) =>
+      this.refresh(now.generation !== before.generation),
+    );
     store.on(['view'], now => now.inView && this.refresh(false));
     store.on(['footprints', 'layers'], () => this.draw());
   }
@@ -91,7 +93,8 @@ export class DatasetList {
     try {
       const found = await this.ask(page, false);
       if (query !== this.query) return;
-      if (this.pages.size >= PAGES_MAX) for (const old of this.pages.keys()) if (Math.abs(old - page) > PAGES_MAX / 3 && old !== 0) this.pages.delete(old);
+      if (this.pages.size >= PAGES_MAX)
+        for (const old of this.pages.keys()) if (Math.abs(old - page) > PAGES_MAX / 3 && old !== 0) this.pages.delete(old);
       this.pages.set(page, found);
     } catch {
       // Asked again when it is scrolled to.
@@ -114,10 +117,13 @@ export class DatasetList {
       if (!this.pages.has(page)) void this.fetch(page);
     }
     const shown = Array.from({ length: Math.max(0, to - from) }, (_, i) => this.row(from + i));
-    render(html`<div class="dataset-space" style="height:${rows * ROW_PX}px">${shown}</div>`, this.element);
+    render(html`<div class="dataset-space" role="rowgroup" style="height:${rows * ROW_PX}px">${shown}</div>`, this.element);
     const page = this.pages.get(Math.floor((from + SPARE_ROWS) / PAGE));
     this.actions.footprints(store.now.footprints ? (page?.bounds ?? []).filter(b => b !== null) : []);
-    if (rows > 0) this.element.setAttribute('aria-activedescendant', `dataset-${this.cursor}`);
+    this.element.setAttribute('aria-rowcount', String(this.total ?? -1));
+    const here = rows > 0 && this.cursor >= from && this.cursor < to;
+    if (here) this.element.setAttribute('aria-activedescendant', `dataset-${this.cursor}`);
+    else this.element.removeAttribute('aria-activedescendant');
   }
 
   private at(index: number): { keys: KeyValues; bounds: Bounds | null } | undefined {
@@ -129,7 +135,8 @@ export class DatasetList {
   private row(index: number): TemplateResult {
     const found = this.at(index);
     const top = `top:${index * ROW_PX}px;height:${ROW_PX}px`;
-    if (!found) return html`<div class="dataset-row waiting" role="option" aria-selected="false" aria-disabled="true" style=${top}><span class="thumb"></span><span>…</span></div>`;
+    if (!found)
+      return html`<div id="dataset-${index}" class="dataset-row waiting" role="row" aria-rowindex=${index + 1} style=${top}><span class="thumb"></span><span role="gridcell">…</span></div>`;
     const { collection } = store.now;
     const names = store.keysOf(collection);
     const tuple = tupleOf(names, found.keys);
@@ -140,10 +147,9 @@ export class DatasetList {
     return html`<div
       id="dataset-${index}"
       class="dataset-row ${shown ? 'shown' : ''} ${index === this.cursor ? 'cursor' : ''}"
-      role="option"
+      role="row"
       aria-selected=${shown}
-      aria-setsize=${this.total ?? 0}
-      aria-posinset=${index + 1}
+      aria-rowindex=${index + 1}
       style=${top}
       title=${names.map((name, i) => `${name}: ${tuple[i]}`).join('\n')}
       @click=${() => {
@@ -153,18 +159,20 @@ export class DatasetList {
       @pointerenter=${() => void this.point(index)}
     >
       <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @error=${(event: Event) => (event.target as HTMLElement).classList.add('broken')} />
-      <span class="names">${head.length === 0 ? last : head.map((value, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${showDate(value)}</span>`)}</span>
-      ${head.length === 0 ? null : html`<span class="tag">${showDate(last)}</span>`}
-      ${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, event => {
+      <span class="names" role="gridcell">${head.length === 0 ? last : head.map((value, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${showDate(value)}</span>`)}</span>
+      ${head.length === 0 ? null : html`<span class="tag" role="gridcell">${showDate(last)}</span>`}
+      <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, event => {
         event.stopPropagation();
         this.actions.add(found.keys, found.bounds);
-      })}
+      })}</span>
     </div>`;
   }
 
   private isShown(tuple: readonly string[]): boolean {
     const { layers, collection } = store.now;
-    return layers.some(layer => layer.collection === collection && layer.channels.some(channel => channel.every((value, i) => value === tuple[i])));
+    return layers.some(
+      layer => layer.collection === collection && layer.channels.some(channel => channel.every((value, i) => value === tuple[i])),
+    );
   }
 
   private async point(index: number): Promise<void> {

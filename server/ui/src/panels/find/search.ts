@@ -1,5 +1,5 @@
 /** The search box: type-ahead over the values of every key, and the conditions chosen so far. */
-import { html, type TemplateResult } from 'lit-html';
+import { html, nothing, type TemplateResult } from 'lit-html';
 import { live } from 'lit-html/directives/live.js';
 import { Latest } from '../../api/client';
 import { at } from '../../api/collections';
@@ -42,7 +42,7 @@ export function search(draw: () => void): TemplateResult {
         aria-expanded=${open && suggestions.length > 0}
         aria-controls="suggestions"
         aria-autocomplete="list"
-        aria-activedescendant=${chosen >= 0 ? `suggestion-${chosen}` : (null as never)}
+        aria-activedescendant=${chosen >= 0 ? `suggestion-${chosen}` : nothing}
         .value=${live(text)}
         @input=${(event: Event) => type((event.target as HTMLInputElement).value)}
         @focus=${() => type(text)}
@@ -53,7 +53,10 @@ export function search(draw: () => void): TemplateResult {
     </div>
     <ul id="suggestions" role="listbox" aria-label="Suggestions" ?hidden=${!open || suggestions.length === 0}>
       ${suggestions.map(
-        (s, i) => html`<li id="suggestion-${i}" role="option" aria-selected=${i === chosen} @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => pick(s)}>
+        (
+          s,
+          i,
+        ) => html`<li id="suggestion-${i}" role="option" aria-selected=${i === chosen} @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => pick(s)}>
           <span class="key">${s.filter.key}</span><span class="value">${s.text}</span><span class="count">${s.detail}</span></li>`,
       )}
     </ul>

@@ -34,7 +34,9 @@ async function newSnapshot(event: SnapshotEvent, actions: LiveActions): Promise<
   if ((before === null && !behind) || before?.n === event.n) return;
   forgetMetadata();
   const found = await askCollections().catch(() => store.now.collections);
-  const collection = found.some(c => c.id === store.now.collection) ? store.now.collection : ((found.find(c => c.default) ?? found[0])?.id ?? '');
+  const collection = found.some(c => c.id === store.now.collection)
+    ? store.now.collection
+    : ((found.find(c => c.default) ?? found[0])?.id ?? '');
   store.set({ collections: found, collection, generation: store.now.generation + 1 });
   if (store.now.ui.ingest?.rejected) void lookForRejected();
   if (store.now.layers.length === 0) return actions.begin();
@@ -89,7 +91,14 @@ export function livePanel(): TemplateResult {
 }
 
 function jobList(jobs: Jobs): TemplateResult {
-  const stages: Record<string, string> = { look: 'looking', stage: 'reading', wait: 'waiting', convert: 'converting', upload: 'storing', commit: 'committing' };
+  const stages: Record<string, string> = {
+    look: 'looking',
+    stage: 'reading',
+    wait: 'waiting',
+    convert: 'converting',
+    upload: 'storing',
+    commit: 'committing',
+  };
   return html`<h3>Being converted</h3>
     ${jobs.jobs.length === 0 ? html`<p class="quiet">${jobs.pending > 0 ? `${jobs.pending} wait` : 'Nothing now.'}</p>` : null}
     <ul class="jobs">${jobs.jobs.slice(0, JOBS_SHOWN).map(
@@ -103,7 +112,10 @@ function rejectedList(): TemplateResult {
   const refused = store.now.rejected;
   return html`<h3>Rejected</h3>
     ${!refused || refused.total === 0 ? html`<p class="quiet">Nothing.</p>` : null}
-    <ul class="rejected">${(refused?.rejected ?? []).slice(0, REJECTED_SHOWN).map(
-      row => html`<li>${icon('alert')}<span class="names">${row.input}</span><p>${row.reason ?? 'no reason is known'}${row.may_pass ? ' (tried again by itself)' : ''}</p></li>`,
-    )}</ul>`;
+    <ul class="rejected">${(refused?.rejected ?? [])
+      .slice(0, REJECTED_SHOWN)
+      .map(
+        row =>
+          html`<li>${icon('alert')}<span class="names">${row.input}</span><p>${row.reason ?? 'no reason is known'}${row.may_pass ? ' (tried again by itself)' : ''}</p></li>`,
+      )}</ul>`;
 }

@@ -7,6 +7,7 @@ import { fixed, triple, withValue } from '../../state/choose';
 import { isMosaic, type Kind, type Layer, NAMES, type Tuple } from '../../state/layer';
 import { store } from '../../state/store';
 import { choice, segmented } from '../../widgets/fields';
+import { iconButton } from '../../widgets/icons';
 import { keyField } from './key-field';
 
 const CHANNELS = { singleband: [], rgb: ['Red', 'Green', 'Blue'], compute: NAMES.compute } as const;
@@ -18,20 +19,44 @@ const FORMULAS: readonly (readonly [string, string, number])[] = [
   ['Logarithm', 'log10(v1)', 1],
 ];
 
+/** Channels that show all their keys, by layer and number. */
+const opened = new Set<string>();
+
 export function editor(layer: Layer): TemplateResult {
   const keys = store.keysOf(layer.collection);
   const lastKey = keys.length - 1;
   const first = layer.channels[0] ?? [];
   const shared = layer.kind === 'singleband' ? keys : keys.slice(0, -1);
   return html`<div class="editor">
-    ${segmented('What to show', [['singleband', 'Band'], ['rgb', 'RGB'], ['compute', 'Maths']] as const, layer.kind, kind => void changeKind(layer, kind))}
+    ${segmented(
+      'What to show',
+      [
+        ['singleband', 'Band'],
+        ['rgb', 'RGB'],
+        ['compute', 'Maths'],
+      ] as const,
+      layer.kind,
+      kind => void changeKind(layer, kind),
+    )}
     ${layer.kind === 'compute' ? expression(layer) : null}
     <div class="keys">${shared.map((key, k) => keyField({ layer, tuple: first, key: k, label: key, any: true, change: value => void changeAll(layer, k, value) }))}</div>
     ${layer.kind === 'singleband' ? null : layer.channels.map((tuple, i) => channel(layer, tuple, i, keys, lastKey))}
     ${layer.kind === 'compute' && layer.channels.length < 5 ? html`<button type="button" class="small" @click=${() => addOperand(layer)}>Add v${layer.channels.length + 1}</button>` : null}
-    ${isMosaic(layer)
-      ? choice({ label: 'Where they overlap', value: layer.method, options: [['first', 'the last on top'], ['min', 'smallest value'], ['max', 'largest value'], ['mean', 'mean']], change: method => store.changeLayer(layer.id, { method: method as Layer['method'] }) })
-      : null}
+    ${
+      isMosaic(layer)
+        ? choice({
+            label: 'Where they overlap',
+            value: layer.method,
+            options: [
+              ['first', 'the last on top'],
+              ['min', 'smallest value'],
+              ['max', 'largest value'],
+              ['mean', 'mean'],
+            ],
+            change: method => store.changeLayer(layer.id, { method: method as Layer['method'] }),
+          })
+        : null
+    }
   </div>`;
 }
 
@@ -43,18 +68,30 @@ function channel(layer: Layer, tuple: Tuple, index: number, keys: readonly strin
     const collection = store.collectionOf(layer.collection);
     if (!collection) return;
     const next = await withValue(collection, tuple, key, value);
-    change(layer, layer.channels.map((old, i) => (i === index ? next : old)));
+    change(
+      layer,
+      layer.channels.map((old, i) => (i === index ? next : old)),
+    );
   };
-  const remove = () => change(layer, layer.channels.filter((_, i) => i !== index));
-  return html`<details class="channel channel-${name.toLowerCase()}" ?open=${differs}>
-    <summary><span class="channel-name">${name}</span>
+  const remove = () =>
+    change(
+      layer,
+      layer.channels.filter((_, i) => i !== index),
+    );
+  const id = `${layer.id}-${index}`;
+  const open = differs || opened.has(id);
+  const toggle = () => {
+    if (!opened.delete(id)) opened.add(id);
+    store.set({});
+  };
+  return html`<div class="channel channel-${name.toLowerCase()}">
+    <div class="channel-head"><span class="channel-name">${name}</span>
       ${keyField({ layer, tuple, key: lastKey, label: `${name}: ${keys[lastKey]}`, any: false, hideLabel: true, change: value => void set(lastKey, value) })}
       ${layer.kind === 'compute' && layer.channels.length > 1 && index === layer.channels.length - 1 ? html`<button type="button" class="small" aria-label="Remove ${name}" @click=${remove}>−</button>` : null}
-    </summary>
-    <div class="keys">
-      ${index === 0 ? html`<p class="quiet">Its other keys are those above.</p>` : keys.slice(0, -1).map((key, k) => keyField({ layer, tuple, key: k, label: key, any: false, change: value => void set(k, value) }))}
+      ${index > 0 && keys.length > 1 ? iconButton('more', `Other keys of ${name}`, toggle, { expanded: open }) : null}
     </div>
-  </details>`;
+    ${open ? html`<div class="keys">${keys.slice(0, -1).map((key, k) => keyField({ layer, tuple, key: k, label: key, any: false, change: value => void set(k, value) }))}</div>` : null}
+  </div>`;
 }
 
 function expression(layer: Layer): TemplateResult {
@@ -62,7 +99,8 @@ function expression(layer: Layer): TemplateResult {
   return html`<label class="expression"><span>Expression</span>
       <input type="text" spellcheck="false" autocomplete="off" .value=${live(layer.expression)} placeholder="(v1-v2)/(v1+v2)" @change=${write} /></label>
     <div class="presets" role="group" aria-label="Formulas">${FORMULAS.map(
-      ([name, formula]) => html`<button type="button" class="small" aria-pressed=${layer.expression === formula} @click=${() => setExpression(layer, formula)}>${name}</button>`,
+      ([name, formula]) =>
+        html`<button type="button" class="small" aria-pressed=${layer.expression === formula} @click=${() => setExpression(layer, formula)}>${name}</button>`,
     )}</div>`;
 }
 
@@ -111,7 +149,12 @@ async function changeKind(layer: Layer, kind: Kind): Promise<void> {
   if (kind === 'rgb') {
     const spare = values[0] ?? first.at(-1) ?? '';
     const bands = triple(values) ?? [values[0] ?? spare, values[1] ?? spare, values[2] ?? values[1] ?? spare];
-    return store.changeLayer(layer.id, { kind, channels: bands.map(band => [...head, band]), stretches: [null, null, null], classes: null });
+    return store.changeLayer(layer.id, {
+      kind,
+      channels: bands.map(band => [...head, band]),
+      stretches: [null, null, null],
+      classes: null,
+    });
   }
   const pair = [
     ['nir', 'red'],

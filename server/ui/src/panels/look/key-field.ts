@@ -72,7 +72,9 @@ function valuesOf(collection: string, key: number, filters: ReturnType<typeof fi
 
 async function suggestInto(id: string, collection: string, key: number, prefix: string): Promise<void> {
   const keys = store.keysOf(collection);
-  const values = await keyValues(at(store.collectionOf(collection), collection), keys[key] ?? '', [], { prefix, limit: SUGGESTED }).catch(() => []);
+  const values = await keyValues(at(store.collectionOf(collection), collection), keys[key] ?? '', [], { prefix, limit: SUGGESTED }).catch(
+    () => [],
+  );
   const list = document.getElementById(id);
   list?.replaceChildren(...values.map(({ value }) => Object.assign(document.createElement('option'), { value })));
 }

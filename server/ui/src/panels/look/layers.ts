@@ -16,7 +16,11 @@ export function layersPanel(fly: (layer: Layer) => void): TemplateResult {
       <button type="button" @click=${() => store.set({ tab: 'data' })}>${icon('search')} Choose a dataset</button></div>`;
   }
   return html`<ol class="layers" aria-label="Layers, the topmost first">
-    ${repeat([...layers].reverse(), layer => layer.id, layer => card(layer, fly))}
+    ${repeat(
+      [...layers].reverse(),
+      layer => layer.id,
+      layer => card(layer, fly),
+    )}
   </ol>`;
 }
 
@@ -28,7 +32,7 @@ export function titleOf(layer: Layer): string {
   const bands = layer.channels.map(tuple => tuple.at(-1) ?? '*');
   if (layer.kind === 'rgb') named.push(bands.join(' '));
   if (layer.kind === 'compute') named.push(layer.expression || 'band maths');
-  return named.join(' · ') || 'everything';
+  return named.filter((value, i) => value !== named[i - 1]).join(' · ') || 'everything';
 }
 
 function card(layer: Layer, fly: (layer: Layer) => void): TemplateResult {
@@ -43,7 +47,11 @@ function card(layer: Layer, fly: (layer: Layer) => void): TemplateResult {
     next.splice(index + by, 0, layer);
     store.set({ layers: next });
   };
-  const remove = () => store.set({ layers: layers.filter(other => other !== layer), active: open ? (layers.filter(other => other !== layer).at(-1)?.id ?? null) : active });
+  const remove = () =>
+    store.set({
+      layers: layers.filter(other => other !== layer),
+      active: open ? (layers.filter(other => other !== layer).at(-1)?.id ?? null) : active,
+    });
   const twin = () => {
     const copy = copyLayer(layer);
     store.set({ layers: [...layers.slice(0, index + 1), copy, ...layers.slice(index + 1)], active: copy.id });
@@ -58,9 +66,23 @@ function card(layer: Layer, fly: (layer: Layer) => void): TemplateResult {
       ${iconButton('close', `Remove ${title}`, remove)}
     </div>
     ${known?.error ? html`<p class="fault" role="alert">${icon('alert')} ${known.error}</p>` : null}
-    ${open
-      ? html`<div class="layer-body">
-          ${compare === null ? null : segmented('Side of the swipe', [['left', 'Left'], ['both', 'Both'], ['right', 'Right']], layer.side, side => store.changeLayer(layer.id, { side }))}
+    ${
+      open
+        ? html`<div class="layer-body">
+          ${
+            compare === null
+              ? null
+              : segmented(
+                  'Side of the swipe',
+                  [
+                    ['left', 'Left'],
+                    ['both', 'Both'],
+                    ['right', 'Right'],
+                  ],
+                  layer.side,
+                  side => store.changeLayer(layer.id, { side }),
+                )
+          }
           ${editor(layer)} ${stylePanel(layer)}
           ${slider({ label: 'Opacity', value: layer.opacity, min: 0, max: 1, step: 0.01, reset: 1, show: v => `${Math.round(v * 100)} %`, change: opacity => store.changeLayer(layer.id, { opacity }) })}
           <div class="layer-tools">
@@ -70,6 +92,7 @@ function card(layer: Layer, fly: (layer: Layer) => void): TemplateResult {
             ${iconButton('down', `Move ${title} down`, () => move(-1), { disabled: index === 0 })}
           </div>
         </div>`
-      : null}
+        : null
+    }
   </li>`;
 }

@@ -5,7 +5,6 @@ import { showDate } from '../../state/dates';
 import type { Layer } from '../../state/layer';
 import { store } from '../../state/store';
 import { iconButton } from '../../widgets/icons';
-import { changeAll } from './editor';
 
 const STAY_MS = 900;
 const WAIT_MS = 6000;
@@ -58,7 +57,10 @@ function setTime(index: number): void {
   const old = layer.channels[0]?.[time.key];
   for (const other of store.now.layers) {
     const same = other.collection === layer.collection && other.channels[0]?.[time.key] === old;
-    if (other.id === layer.id || (same && store.now.compare === null)) void changeAll(other, time.key, value);
+    if (other.id !== layer.id && !(same && store.now.compare === null)) continue;
+    const was = other.channels[0]?.[time.key];
+    const channels = other.channels.map(tuple => (tuple[time.key] === was ? tuple.with(time.key, value) : tuple));
+    store.changeLayer(other.id, { channels });
   }
 }
 

@@ -1,8 +1,7 @@
 /** URLs of a layer, and what to paste into Leaflet, MapLibre and QGIS. */
-import { absolute, segments } from '../../api/client';
+import { absolute, query, segments } from '../../api/client';
 import { at } from '../../api/collections';
 import { filterParams } from '../../api/datasets';
-import { query } from '../../api/client';
 import { fixed } from '../../state/choose';
 import { type Layer, layerUrl } from '../../state/layer';
 import { store } from '../../state/store';

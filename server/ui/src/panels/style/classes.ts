@@ -29,7 +29,11 @@ export function classesOf(layer: Layer, info: LayerInfo): Class[] {
     known.set(name, [...merged.map(c => ({ ...c, label: c.label ?? before.find(old => old.value === c.value)?.label ?? null })), ...added]);
   }
   const labels = new Map(info.metadata[0]?.categories.map(c => [String(c.value), c.label]));
-  return (known.get(name) ?? []).map(c => ({ ...c, label: c.label ?? labels.get(c.value) ?? null, hidden: layer.classes !== null && !(c.value in layer.classes) }));
+  return (known.get(name) ?? []).map(c => ({
+    ...c,
+    label: c.label ?? labels.get(c.value) ?? null,
+    hidden: layer.classes !== null && !(c.value in layer.classes),
+  }));
 }
 
 export function classesEditor(layer: Layer, info: LayerInfo): TemplateResult {

@@ -11,7 +11,10 @@ import { icon } from '../../widgets/icons';
 const GROUPS: readonly (readonly [string, string])[] = [
   ['Even to the eye', 'viridis magma inferno plasma cividis turbo thermal haline solar ice deep dense matter tempo speed amp algae rain'],
   ['Terrain and water', 'terrain gist_earth topo ocean bone copper'],
-  ['From little to much', 'greys reds oranges greens blues purples ylgn ylgnbu gnbu bugn pubu bupu rdpu purd orrd ylorbr ylorrd pubugn hot afmhot summer autumn winter spring cool wistia'],
+  [
+    'From little to much',
+    'greys reds oranges greens blues purples ylgn ylgnbu gnbu bugn pubu bupu rdpu purd orrd ylorbr ylorrd pubugn hot afmhot summer autumn winter spring cool wistia',
+  ],
   ['About a middle', 'rdylgn rdylbu rdbu spectral coolwarm bwr seismic piyg prgn brbg puor rdgy balance delta curl diff tarn'],
   ['Round', 'twilight twilight_shifted hsv phase'],
 ];
@@ -45,9 +48,11 @@ export function colormapPicker(layer: Layer): TemplateResult {
         <div class="ramps">
           <button type="button" class="ramp-choice" aria-pressed=${colormap === null} @click=${pick(null)}>${ramp(layer, null)}<span>Default</span></button>
           ${groups(all).map(
-            ([title, members]) => html`<h4>${title}</h4>${members.map(
-              name => html`<button type="button" class="ramp-choice" data-colormap=${name} aria-pressed=${base === name} @click=${pick(name)}>${ramp(layer, reversed ? `${name}_r` : name)}<span>${name}</span></button>`,
-            )}`,
+            ([title, members]) =>
+              html`<h4>${title}</h4>${members.map(
+                name =>
+                  html`<button type="button" class="ramp-choice" data-colormap=${name} aria-pressed=${base === name} @click=${pick(name)}>${ramp(layer, reversed ? `${name}_r` : name)}<span>${name}</span></button>`,
+              )}`,
           )}
         </div>
       </div>

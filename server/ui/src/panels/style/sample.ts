@@ -35,17 +35,28 @@ export function sampleOf(layer: Layer, channel: number): Sample | null {
   const name = `${layer.id}/${channel}`;
   const entry = entries.get(name) ?? { asked: '', latest: new Latest(), sample: null, timer: 0 };
   entries.set(name, entry);
-  const plain: Layer = { ...layer, kind: layer.kind === 'compute' ? 'compute' : 'singleband', stretches: [null], colormap: null, classes: null, gamma: 1, contrast: 0, saturation: 1 };
+  const plain: Layer = {
+    ...layer,
+    kind: layer.kind === 'compute' ? 'compute' : 'singleband',
+    stretches: [null],
+    colormap: null,
+    classes: null,
+    gamma: 1,
+    contrast: 0,
+    saturation: 1,
+  };
   const of = layer.kind === 'compute' ? plain : { ...plain, channels: [layer.channels[channel] ?? []] };
   const path = at(store.collectionOf(layer.collection), layer.collection);
   const info = store.now.info[layer.id];
   const bbox = inside(boundsOf(), info?.tileJson?.bounds);
   if (!info?.tileJson || info.error || !bbox) return entry.sample;
-  const url = path + layerUrl(of, store.keysOf(layer.collection), 'crop.npy', [
-    ['bbox', bbox.map(n => n.toFixed(4)).join(',')],
-    ['width', String(PIXELS)],
-    ['height', String(PIXELS)],
-  ]);
+  const url =
+    path +
+    layerUrl(of, store.keysOf(layer.collection), 'crop.npy', [
+      ['bbox', bbox.map(n => n.toFixed(4)).join(',')],
+      ['width', String(PIXELS)],
+      ['height', String(PIXELS)],
+    ]);
   if (entry.asked !== url) {
     entry.asked = url;
     clearTimeout(entry.timer);

@@ -9,7 +9,7 @@ import { colormapUrl, gradientOf } from './colormap';
 import { sampleOf } from './sample';
 
 const PRESETS: readonly (readonly [string, number])[] = [
-  ['Min–max', 0],
+  ['All', 0],
   ['1–99 %', 1],
   ['2–98 %', 2],
   ['5–95 %', 5],
@@ -21,11 +21,12 @@ const RGB = [
 ] as const;
 
 export function stretches(layer: Layer): TemplateResult {
-  const all = layer.kind === 'rgb' ? RGB.map(([name, color], i) => one(layer, i, name, color, 44)) : [one(layer, 0, 'values', 'var(--bars)', 72)];
+  const all =
+    layer.kind === 'rgb' ? RGB.map(([name, color], i) => one(layer, i, name, color, 44)) : [one(layer, 0, 'values', 'var(--bars)', 72)];
   return html`<div class="stretches">
-    <div class="presets" role="group" aria-label="Stretch by percentiles">
-      ${PRESETS.map(([name, percent]) => html`<button type="button" class="small" aria-pressed=${isPreset(layer, percent)} @click=${() => preset(layer, percent)}>${name}</button>`)}
-      <button type="button" class="small" aria-pressed=${layer.stretches.every(s => s === null)} ?disabled=${layer.kind === 'compute'} @click=${() => setAll(layer, () => null)}>Auto</button>
+    <div class="presets even" role="group" aria-label="Stretch by percentiles">
+      ${PRESETS.map(([name, percent]) => html`<button type="button" class="small" aria-pressed=${isPreset(layer, percent)} title=${percent === 0 ? 'From the smallest value to the largest' : `Percentiles ${percent} to ${100 - percent}`} @click=${() => preset(layer, percent)}>${name}</button>`)}
+      <button type="button" class="small" aria-pressed=${layer.stretches.every(s => s === null)} ?disabled=${layer.kind === 'compute'} title="What Kiln chooses" @click=${() => setAll(layer, () => null)}>Auto</button>
     </div>
     ${all}
   </div>`;
@@ -54,27 +55,36 @@ function one(layer: Layer, channel: number, label: string, color: string, height
     set(layer, channel, next);
   };
   const span = stretch ? Math.abs(stretch[1] - stretch[0]) || 1 : 1;
-  const ramp = layer.kind === 'rgb' ? undefined : layer.colormap ? `center / 100% 100% url("${colormapUrl(layer, layer.colormap)}")` : gradientOf(layer);
+  const ramp =
+    layer.kind === 'rgb'
+      ? undefined
+      : layer.colormap
+        ? `center / 100% 100% url("${colormapUrl(layer, layer.colormap)}")`
+        : gradientOf(layer);
   return html`<div class="stretch" data-channel=${channel}>
-    ${found
-      ? histogram({
-          histogram: found,
-          domain: domainOf(found, sampled?.percentiles ?? known?.percentiles ?? null, stretch),
-          stretch,
-          height,
-          color,
-          label: label === 'values' ? 'the values' : label,
-          change,
-          ...(ramp ? { ramp } : {}),
-        })
-      : html`<div class="histogram waiting" style="height:${height}px">${layer.kind === 'compute' ? 'values of the view follow' : ''}</div>`}
-    ${stretch
-      ? html`<div class="ends">
+    ${
+      found
+        ? histogram({
+            histogram: found,
+            domain: domainOf(found, sampled?.percentiles ?? known?.percentiles ?? null, stretch),
+            stretch,
+            height,
+            color,
+            label: label === 'values' ? 'the values' : label,
+            change,
+            ...(ramp ? { ramp } : {}),
+          })
+        : html`<div class="histogram waiting" style="height:${height}px">${layer.kind === 'compute' ? 'values of the view follow' : ''}</div>`
+    }
+    ${
+      stretch
+        ? html`<div class="ends">
           ${numberField(`Low end${label === 'values' ? '' : `, ${label}`}`, tidy(stretch[0], span), low => change([low, stretch[1]]))}
           <span class="quiet">${label === 'values' ? (known?.unit ?? '') : label}</span>
           ${numberField(`High end${label === 'values' ? '' : `, ${label}`}`, tidy(stretch[1], span), high => change([stretch[0], high]))}
         </div>`
-      : null}
+        : null
+    }
   </div>`;
 }
 
@@ -93,7 +103,8 @@ function preset(layer: Layer, percent: number): void {
   }
   const sampled = sampleOf(layer, 0);
   if (!sampled) return;
-  const [low, high] = percent === 0 ? [sampled.histogram.min, sampled.histogram.max] : [sampled.percentiles[percent - 1], sampled.percentiles[99 - percent]];
+  const [low, high] =
+    percent === 0 ? [sampled.histogram.min, sampled.histogram.max] : [sampled.percentiles[percent - 1], sampled.percentiles[99 - percent]];
   if (low !== undefined && high !== undefined && high > low) set(layer, 0, [tidy(low, high - low), tidy(high, high - low)]);
 }
 
