@@ -7,7 +7,7 @@ import { type Bounds, collections, uiConfig } from './api/collections';
 import type { KeyValues } from './api/datasets';
 import { followKeys } from './keys';
 import { View } from './map/view';
-import { everything, startPage } from './page';
+import { startPage } from './page';
 import { followQuestions } from './panels/ask/ask';
 import { DatasetList } from './panels/find/list';
 import { followServer } from './panels/live/live';
@@ -15,6 +15,7 @@ import { followPlaying } from './panels/look/time';
 import { sampleFrom } from './panels/style/sample';
 import { firstLayer, layerOf } from './state/choose';
 import { followState, readHash } from './state/hash';
+import type { Layer } from './state/layer';
 import { followLayers } from './state/resolve';
 import { store } from './state/store';
 import { startTheme } from './state/theme';
@@ -28,53 +29,64 @@ async function start(): Promise<void> {
     store.set({ ui, collections: found, collection: first?.id ?? '' });
     readHash();
   }
+  const placed = store.now.view !== null;
+  // Asked before the map is made, which takes the browser a while.
+  followLayers();
+  const { layers, active, fault } = store.now;
+  if (layers.length > 0) store.set({ layers: [...layers] });
+  const chosen = layers.length > 0 || fault !== null ? null : choose();
+
   const { root, home, twin } = places();
   const view = new View(home, twin);
   const list = new DatasetList({
-    show: (keys, bounds) => void show(keys, bounds, false),
-    add: (keys, bounds) => void show(keys, bounds, true),
+    show: (keys, bounds) => void show(view, keys, bounds, false),
+    add: (keys, bounds) => void show(view, keys, bounds, true),
     hover: (bounds, hull) => view.hover(bounds, hull),
     footprints: boxes => view.footprints(boxes),
     bounds: () => view.bounds(),
   });
-  const show = async (keys: KeyValues, bounds: Bounds | null, add: boolean, id = store.now.collection) => {
-    const collection = store.collectionOf(id);
-    if (!collection) return;
-    try {
-      const { layers, active } = store.now;
-      const layer = await layerOf(collection, keys);
-      const old = layers.findIndex(other => other.id === active);
-      const next =
-        add || old < 0
-          ? [...layers, layer]
-          : layers.with(old, { ...layer, side: layers[old]?.side ?? 'both', opacity: layers[old]?.opacity ?? 1 });
-      store.set({ layers: next, active: layer.id, playing: false });
-      if (bounds) view.fit(bounds);
-    } catch (error) {
-      store.toast(said(error));
-    }
+  const begin = async (choice: Promise<Layer | null>) => {
+    const layer = await choice;
+    if (layer && store.now.layers.length === 0) store.set({ layers: [layer], active: layer.id });
+    if (layer) fitOnce(layer.id, view);
   };
-  const begin = async () => {
-    const layer = await firstLayer(store.now.collections).catch(() => null);
-    if (!layer || store.now.layers.length > 0) return;
-    store.set({ layers: [layer], active: layer.id });
-    if (!store.now.view) everything(view);
-    fitOnce(layer.id, view);
-  };
-
-  followLayers();
   followQuestions();
   followPlaying(() => view.settled);
   followState();
   followKeys(view);
   sampleFrom(() => view.bounds());
   startPage(root, view, list);
-  const placed = store.now.view !== null;
   store.set({ ready: true });
-  if (store.now.fault === null) {
-    if (store.now.layers.length === 0) void begin();
-    else if (!placed && store.now.active) fitOnce(store.now.active, view);
-    followServer({ begin: () => void begin(), show: changed => void show(changed.keys, changed.bounds, true, changed.collection) });
+  if (fault !== null) return;
+  if (chosen) void begin(chosen);
+  else if (!placed && active) fitOnce(active, view);
+  followServer({
+    begin: () => void begin(choose()),
+    show: changed => void show(view, changed.keys, changed.bounds, true, changed.collection),
+  });
+}
+
+/** What to show where nobody said. It is put among the layers at once, so that its tiles are asked for while the map is made. */
+async function choose(): Promise<Layer | null> {
+  const layer = await firstLayer(store.now.collections).catch(() => null);
+  if (layer && store.now.layers.length === 0) store.set({ layers: [layer], active: layer.id });
+  return layer;
+}
+
+/** Shows a dataset in place of the active layer, or above all others. */
+async function show(view: View, keys: KeyValues, bounds: Bounds | null, add: boolean, id = store.now.collection): Promise<void> {
+  const collection = store.collectionOf(id);
+  if (!collection) return;
+  try {
+    const layer = await layerOf(collection, keys);
+    const { layers, active } = store.now;
+    const old = layers.findIndex(other => other.id === active);
+    const kept = { side: layers[old]?.side ?? 'both', opacity: layers[old]?.opacity ?? 1 };
+    const next = add || old < 0 ? [...layers, layer] : layers.with(old, { ...layer, ...kept });
+    store.set({ layers: next, active: layer.id, playing: false });
+    if (bounds) view.fit(bounds);
+  } catch (error) {
+    store.toast(said(error));
   }
 }
 

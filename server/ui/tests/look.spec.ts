@@ -15,7 +15,10 @@ test('a band, RGB and a formula of bands are a click apart', async ({ page }) =>
 });
 
 test('a channel of RGB may be of another date', async ({ page }) => {
-  await open(page, `${AT}&in=series&layer=series/rgb/20260101?r=B08%26g=B08%26b=B08`);
+  await open(
+    page,
+    `${AT}&in=series&layer=series/rgb/20260101?r=B08%26g=B08%26b=B08%26r_range=[0,6000]%26g_range=[0,6000]%26b_range=[0,6000]`,
+  );
   await layersTab(page);
   await page.getByRole('button', { name: 'Other keys of Green' }).click();
   await changes(page, () => page.locator('.channel-green').getByLabel('date').selectOption('20260701'));

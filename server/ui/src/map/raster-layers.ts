@@ -44,6 +44,11 @@ export class RasterLayers {
     return [...this.shown.values()].every(shown => this.isLoaded(shown.current));
   }
 
+  /** Whether there is anything, and all of it has been loaded. */
+  drawn(): boolean {
+    return this.shown.size > 0 && this.loaded();
+  }
+
   private show(layer: Layer, info: LayerInfo, tiles: string): void {
     const shown = this.shown.get(layer.id) ?? { tiles: '', current: '', old: [] };
     this.shown.set(layer.id, shown);

@@ -11,6 +11,8 @@ import { addOverlays, box, dot, polygon, setOverlay } from './overlays';
 import { RasterLayers } from './raster-layers';
 
 const ACCENT = '#e8590c';
+/** How long the base map waits for the first rasters. */
+const FIRST_WAIT_MS = 2500;
 
 export class View {
   readonly map: maplibregl.Map;
@@ -18,6 +20,9 @@ export class View {
   private readonly rasters: RasterLayers;
   private twin: { map: maplibregl.Map; rasters: RasterLayers; ready: boolean } | null = null;
   private ready = false;
+  /** Whether what may wait for the first pictures is drawn too. */
+  private late = false;
+  private outlines: readonly Bounds[] = [];
 
   constructor(
     private readonly home: HTMLElement,
@@ -29,12 +34,18 @@ export class View {
     this.draw = new Draw(this.map, ring =>
       store.set(ring ? { area: ring, areaAnswers: null, tool: 'ask', place: null, answers: null } : { tool: 'ask' }),
     );
-    this.map.on('load', () => {
+    // Not `load`, which waits until the base map is drawn.
+    this.map.once('style.load', () => {
+      anchor(this.map);
       addOverlays(this.map, ACCENT);
       this.ready = true;
-      void drawBase(this.map, store.now.ui).catch(() => undefined);
       this.follow(store.now);
       this.overlay(store.now);
+      this.afterRasters(() => {
+        void drawBase(this.map, store.now.ui).catch(() => undefined);
+        this.late = true;
+        this.footprints(this.outlines);
+      });
     });
     this.map.on('moveend', () => {
       const { lng, lat } = this.map.getCenter();
@@ -114,12 +125,6 @@ export class View {
     });
     map.touchZoomRotate.disableRotation();
     map.keyboard.disableRotation();
-    if (ui.basemap?.kind === 'style') {
-      // Anchors that the bundled style has.
-      map.on('style.load', () => {
-        if (!map.getLayer('base-names')) map.addLayer({ id: 'base-names', type: 'background', layout: { visibility: 'none' } });
-      });
-    }
     map.on('error', event => this.failed(event.error));
     return map;
   }
@@ -150,14 +155,26 @@ export class View {
       );
   }
 
+  /** Pictures come first: every kind of line and label takes the browser time to make ready. */
+  private afterRasters(draw: () => void): void {
+    const began = performance.now();
+    const look = () => {
+      const wanted = store.now.layers.some(layer => layer.visible && !store.now.info[layer.id]?.error);
+      if (wanted && !this.rasters.drawn() && performance.now() - began < FIRST_WAIT_MS) return void setTimeout(look, 50);
+      draw();
+    };
+    setTimeout(look, 50);
+  }
+
   private openTwin(): void {
     this.twinHome.hidden = false;
     const { lng, lat } = this.map.getCenter();
     const map = this.create(this.twinHome, { center: [lng, lat], zoom: this.map.getZoom() }, false);
     const twin = { map, rasters: new RasterLayers(map), ready: false };
     this.twin = twin;
-    map.on('load', () => {
+    map.once('style.load', () => {
       if (this.twin !== twin) return;
+      anchor(map);
       twin.ready = true;
       map.jumpTo(camera(this.map));
       void drawBase(map, store.now.ui).catch(() => undefined);
@@ -173,8 +190,8 @@ export class View {
 
   /** Footprints of datasets, and the one that is pointed at. */
   footprints(boxes: readonly Bounds[]): void {
-    if (this.ready) setOverlay(this.map, 'footprints', boxes.map(box));
-    else this.map.once('load', () => this.footprints(boxes));
+    this.outlines = boxes;
+    if (this.late) setOverlay(this.map, 'footprints', boxes.map(box));
   }
 
   hover(bounds: Bounds | null, hull: readonly LngLat[] | null): void {
@@ -193,6 +210,11 @@ export class View {
     if (phone) return { top: 70, left: 24, right: 24, bottom: Math.min(clientHeight * 0.5, 340) };
     return { top: 48, bottom: 96, left: Math.min(400, clientWidth / 2.5), right: 72 };
   }
+}
+
+/** What the bundled style has, below which rasters lie. */
+function anchor(map: maplibregl.Map): void {
+  if (!map.getLayer('base-names')) map.addLayer({ id: 'base-names', type: 'background', layout: { visibility: 'none' } });
 }
 
 function camera(map: maplibregl.Map): maplibregl.JumpToOptions {

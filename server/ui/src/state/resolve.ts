@@ -15,8 +15,7 @@ const DATES_MAX = 2000;
 const asked = new Map<string, { url: string; latest: Latest; timer: number }>();
 
 export function followLayers(): void {
-  store.on(['layers', 'generation', 'ready'], (now, before) => {
-    if (!now.ready) return;
+  store.on(['layers', 'generation'], (now, before) => {
     const again = now.generation !== before.generation;
     for (const layer of now.layers) follow(layer, again);
     for (const [id, entry] of asked) {
