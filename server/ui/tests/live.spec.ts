@@ -58,7 +58,7 @@ test('an empty catalogue says what to do, and the first raster opens it', async 
   await page.route('**/events', route => route.fulfill({ contentType: 'text/event-stream', body: 'retry: 300\n\n' }), { times: 1 });
   await page.goto('./');
   await expect(page.getByText('Nothing here yet')).toBeVisible();
-  await expect(page.locator('.empty')).toContainText('Drop a GeoTIFF into');
+  await expect(page.locator('#panel-data .empty')).toContainText('Drop a GeoTIFF into');
   empty = false;
   await expect(page.locator('.dataset-row').first()).toBeVisible();
   await drawn(page);

@@ -20,7 +20,7 @@ export class Draw {
     map.on('dblclick', event => {
       if (!this.shape) return;
       event.preventDefault();
-      this.end();
+      if (this.shape === 'polygon' && this.ring().length > 2) this.end();
     });
   }
 
@@ -42,10 +42,14 @@ export class Draw {
   /** Ends the polygon where it is. */
   end(): void {
     if (!this.shape) return;
-    // A double click set its corner twice.
-    const ring = this.corners.filter((corner, i) => i === 0 || !this.same(corner, this.corners[i - 1]));
+    const ring = this.ring();
     this.cancel();
     this.done(ring.length > 2 ? ring : null);
+  }
+
+  /** The corners; a double click set its own twice. */
+  private ring(): LngLat[] {
+    return this.corners.filter((corner, i) => i === 0 || !this.same(corner, this.corners[i - 1]));
   }
 
   private click(event: MapMouseEvent): void {

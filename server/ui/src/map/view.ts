@@ -62,8 +62,9 @@ export class View {
     store.on(['layers', 'info', 'compare'], now => this.follow(now));
     store.on(['place', 'area'], now => this.overlay(now));
     store.on(['tool'], now => {
-      if (now.tool === 'ask') this.draw.cancel();
-      else this.draw.begin(now.tool);
+      if (now.tool !== 'ask') return this.draw.begin(now.tool);
+      this.draw.cancel();
+      this.overlay(now);
     });
     store.on(['theme'], () => this.repaint());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.repaint());
