@@ -4,16 +4,18 @@
 #   make test      everything that is tested, end to end
 #   make soak      the storm of three ingestors, ten times as long
 #   make bench     what tiles cost: load on kiln-server with rasters by formula [ROW_SECONDS=6] [KILN_FLOOR=binary of the floor]
+#   make ui        the web page, which the binaries then hold; needs Node 18 or newer
 #   make lint      formatting, lints, dependency rules
 #   make tools     install what building needs, nothing else
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench lint tools demo judges
+.PHONY: help run test soak bench ui lint tools demo judges
 
 CARGO := $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo))
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+UI := server/ui
 JUDGES := $(abspath $(TARGET))/judges
 DIR ?= demo
 ROW_SECONDS ?= 6
@@ -33,9 +35,9 @@ echo "installing $${$(1)[*]}"; \
 endef
 
 help:
-	@sed -n '3,8s/^# *//p' Makefile
+	@sed -n '3,9s/^# *//p' Makefile
 
-run: tools
+run: tools ui
 	@$(CARGO) build --release --bin kiln --bin demo
 	@$(if $(filter demo,$(DIR)),$(TARGET)/release/demo demo)
 	@exec $(TARGET)/release/kiln serve '$(DIR)' $(ARGS)
@@ -43,7 +45,7 @@ run: tools
 demo: tools
 	@$(CARGO) run --release --bin demo -- demo
 
-test: tools judges
+test: tools ui judges
 	$(CARGO) build --workspace --bins
 	KILN_JUDGES='$(JUDGES)' $(CARGO) test --workspace
 
@@ -54,6 +56,24 @@ soak: tools judges
 bench: tools
 	@$(CARGO) build --release --bin kiln --bin kiln-server --bin measure
 	@$(TARGET)/release/measure load --seconds $(ROW_SECONDS)
+
+# The web page, anew where a source is newer than it. The binary that is built next holds it; one that is built without says how to get it.
+ui:
+	@[ -f $(UI)/package.json ] || exit 0; \
+	made=$(UI)/dist/index.html; \
+	if [ -f $$made ] && [ -z "$$(find $(UI) -maxdepth 1 -type f -newer $$made -print -quit; find $(UI)/src $(UI)/public -newer $$made -print -quit 2>/dev/null)" ]; then \
+	  exit 0; \
+	fi; \
+	missing=(); \
+	command -v node >/dev/null || missing+=(nodejs); \
+	command -v npm >/dev/null || missing+=(npm); \
+	( $(call install,missing) ); \
+	node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' || { echo "the web page needs Node 18 or newer; $$(node --version) is installed" >&2; exit 1; }; \
+	cmp -s $(UI)/package-lock.json $(UI)/node_modules/.installed || { \
+	  echo 'installing what the web page is built with'; \
+	  npm ci --prefix $(UI) --no-audit --no-fund --loglevel=error && cp $(UI)/package-lock.json $(UI)/node_modules/.installed; }; \
+	echo 'building the web page'; \
+	npm run --prefix $(UI) --silent build
 
 # Programs of others that tests hold Kiln against: in a Python environment of their own, and beside their scripts.
 judges:

@@ -25,12 +25,15 @@ const REJECTED_MAX: usize = 1000;
 pub fn more(pipeline: &Arc<Pipeline>) -> server::More {
     let routes =
         Router::new().route("/jobs", get(jobs)).route("/rejected", get(rejected)).with_state(Arc::clone(pipeline));
+    let sources = pipeline.sources.iter().map(|setup| (setup.collection.name.clone(), setup.source.text())).collect();
+    let working = Arc::clone(pipeline);
+    let jobs = Arc::new(move || all_jobs(&working));
     let pipeline = Arc::clone(pipeline);
     let metrics = Arc::new(move || {
         let free = pipeline.replica.store().space().map(|(free, _)| free);
         pipeline.board.text((folder_bytes(pipeline.scratch.folder()), free))
     });
-    server::More { routes, metrics }
+    server::More { routes, metrics, jobs, sources }
 }
 
 /// Answers on a listener of its own until told to stop: what `kiln watch --admin` does.
@@ -62,22 +65,8 @@ struct Asked {
 
 /// Jobs at work; or everything known of one input.
 async fn jobs(State(pipeline): State<Arc<Pipeline>>, Query(asked): Query<Asked>) -> Response {
-    let at_work: Vec<Value> = pipeline
-        .board
-        .jobs()
-        .into_iter()
-        .filter(|(key, _)| asked.input.as_ref().is_none_or(|input| *input == key.path))
-        .map(|(key, job)| {
-            let source = pipeline.sources.get(key.source).map(|source| source.source.name());
-            json!({
-                "source": source, "input": key.path, "stage": job.stage.name(), "done": job.done,
-                "seconds": job.started.elapsed().as_secs_f64(),
-            })
-        })
-        .collect();
-    let Some(input) = asked.input else {
-        return Json(json!({ "pending": pipeline.board.pending(), "jobs": at_work })).into_response();
-    };
+    let Some(input) = asked.input else { return Json(all_jobs(&pipeline)).into_response() };
+    let at_work = at_work(&pipeline, |path| path == input);
     match decided(&pipeline, &input).await {
         Err(error) => failed(&error),
         Ok(found) if found.is_empty() && at_work.is_empty() => {
@@ -86,6 +75,23 @@ async fn jobs(State(pipeline): State<Arc<Pipeline>>, Query(asked): Query<Asked>)
         }
         Ok(found) => Json(json!({ "input": input, "jobs": at_work, "decided": found })).into_response(),
     }
+}
+
+fn all_jobs(pipeline: &Pipeline) -> Value {
+    json!({ "pending": pipeline.board.pending(), "jobs": at_work(pipeline, |_| true) })
+}
+
+/// Jobs at work on inputs of some paths.
+fn at_work(pipeline: &Pipeline, is_wanted: impl Fn(&str) -> bool) -> Vec<Value> {
+    let jobs = pipeline.board.jobs().into_iter().filter(|(key, _)| is_wanted(&key.path));
+    let told = jobs.map(|(key, job)| {
+        let source = pipeline.sources.get(key.source).map(|source| source.source.name());
+        json!({
+            "source": source, "input": key.path, "stage": job.stage.name(), "done": job.done,
+            "seconds": job.started.elapsed().as_secs_f64(),
+        })
+    });
+    told.collect()
 }
 
 /// What the catalogue says of an input, in each source that has one of this path.

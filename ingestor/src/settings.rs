@@ -20,7 +20,7 @@ use crate::source::bucket::BucketSource;
 use crate::source::folder::FolderSource;
 
 /// Settings at the top level of `kiln.toml`, and with `KILN_` before them in the environment.
-pub const NAMES: [&str; 35] = [
+pub const NAMES: [&str; 37] = [
     "source",
     "store",
     "state",
@@ -56,6 +56,8 @@ pub const NAMES: [&str; 35] = [
     "hook",
     "hook_secret",
     "reload_seconds",
+    "basemap",
+    "basemap_attribution",
 ];
 /// The name of the collection when none is given.
 const DEFAULT_COLLECTION: &str = "default";
@@ -215,6 +217,8 @@ fn server_settings(options: &mut Options) -> server::Settings {
         public_url: options.take("public_url"),
         base_path: options.take::<String>("base_path").unwrap_or_default().trim_end_matches('/').to_owned(),
         trusted_proxies,
+        basemap: options.take("basemap"),
+        basemap_attribution: options.take("basemap_attribution"),
         reload: options.take_within("reload_seconds", 1..=86_400).map(Duration::from_secs),
         limits,
     };

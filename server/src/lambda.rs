@@ -72,6 +72,8 @@ pub async fn run_lambda(mut config: Config) -> Result<(), ServeError> {
     let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.settings.trusted_proxies.extend(TrustedProxy::parse("127.0.0.1"));
     let (state, reloader, _cache) = prepare(&mut config, false, &CancellationToken::new())?;
+    // An answer that does not end would be an invocation that does not.
+    state.live.close();
     let looks = Arc::new(Looks { reloader: Arc::new(reloader), last: Mutex::new((Instant::now(), None)) });
     looks.look(FIRST_SNAPSHOT).await;
     let routes = routes::router(state, None);

@@ -2,6 +2,7 @@
 //!
 //! `run` is a whole server; `router` is its HTTP half, for tests. A request goes `routes` → `state` (one snapshot) → `tile`.
 
+mod basemap;
 #[doc(hidden)]
 pub mod bench;
 mod cache;
@@ -14,8 +15,10 @@ mod lenient;
 mod limits;
 mod links;
 mod listen;
+mod live;
 mod metrics;
 mod openapi;
+mod page;
 mod params;
 mod reload;
 mod routes;
@@ -37,6 +40,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use basemap::Basemap;
 pub use check::check;
 pub use hints::{DEFAULT_NATS_PREFIX, Hints, hint_subject, is_nats_prefix};
 pub use lambda::{is_started_by_lambda, lambda_cache_dir, run_lambda};
@@ -64,7 +68,7 @@ pub struct Config {
     pub hints: Option<Hints>,
     /// How it answers.
     pub settings: Settings,
-    /// Routes of the process that embeds it: on the admin listener, and beside the API where that listens on loopback.
+    /// Of the process that embeds it: on the admin listener, and beside the API where that listens on loopback and inputs' places may be told.
     pub more: Option<More>,
     /// Where `/health`, `/ready`, `/metrics` and those routes are answered, if not only beside the API.
     pub admin: Option<TcpListener>,
@@ -77,7 +81,14 @@ pub struct More {
     pub routes: Router,
     /// Its metrics, as OpenMetrics text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Its jobs, as `/jobs` answers them.
+    pub jobs: Jobs,
+    /// Collections and where the rasters of each are to be put.
+    pub sources: Vec<(String, String)>,
 }
+
+/// Says which jobs are at work now; blocks nobody.
+pub type Jobs = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
 
 impl More {
     /// Its metrics. It may look at disks, so it blocks no thread that serves.
@@ -112,6 +123,10 @@ pub struct Settings {
     pub base_path: String,
     /// Proxies whose `X-Forwarded-…` are believed.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// The page's base map: a template of raster tiles, or the URL of a style; None: the coarse one that comes with the page.
+    pub basemap: Option<String>,
+    /// Whom the page thanks for it.
+    pub basemap_attribution: Option<String>,
     /// How often a newer snapshot is looked for; None: every second in a folder, every five elsewhere.
     pub reload: Option<Duration>,
     /// Bounds.
@@ -132,6 +147,8 @@ impl Default for Settings {
             public_url: None,
             base_path: String::new(),
             trusted_proxies: Vec::new(),
+            basemap: None,
+            basemap_attribution: None,
             reload: None,
             limits: Limits::default(),
         }
@@ -161,6 +178,13 @@ impl Settings {
             && !self.base_path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
         {
             faults.push(format!("base_path: {:?} is not a path; write /maps", self.base_path));
+        }
+        match &self.basemap {
+            Some(url) => faults.extend(Basemap::parse(url, self.basemap_attribution.as_deref()).err()),
+            None if self.basemap_attribution.is_some() => {
+                faults.push("basemap_attribution: there is no basemap that it is of".to_owned());
+            }
+            None => {}
         }
         if HeaderValue::from_str(&self.cache_control).is_err() {
             faults.push(format!("cache_control: {:?} cannot stand in a header", self.cache_control));
@@ -243,9 +267,14 @@ pub async fn run(mut config: Config, listener: TcpListener, shutdown: Cancellati
         tokio::spawn(async move { serving.await });
     }
     let listener = lenient::LenientListener(listener);
-    let routes =
-        router(state, config.more.filter(|_| on_loopback)).into_make_service_with_connect_info::<lenient::Peer>();
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let more = config.more.filter(|_| on_loopback && state.expose_sources);
+    let routes = router(state.clone(), more).into_make_service_with_connect_info::<lenient::Peer>();
+    let asked_to_stop = shutdown.clone();
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        asked_to_stop.cancelled().await;
+        // Their answers would never end.
+        state.live.close();
+    });
     let late = async {
         shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;

@@ -34,6 +34,10 @@ pub(crate) const WMTS_LAYERS_MAX: usize = 1000;
 /// Characters of a glob, and stars in it.
 pub(crate) const GLOB_BYTES_MAX: usize = 256;
 pub(crate) const GLOB_STARS_MAX: usize = 8;
+/// Pages that listen to `/events` at once.
+pub(crate) const LISTENERS_MAX: usize = 256;
+/// Datasets that came with a snapshot and are told of by name.
+pub(crate) const ARRIVALS_MAX: usize = 100;
 /// When a client that was turned away may try again.
 pub(crate) const RETRY_AFTER_S: u64 = 1;
 

@@ -64,6 +64,12 @@ struct Args {
     /// Proxies whose X-Forwarded-{Proto,Host,Prefix} are believed: addresses or networks, separated by commas
     #[arg(long, env = "KILN_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<String>,
+    /// The page's base map: <https://tiles.example.org/{z}/{x}/{y}.png>, or the URL of a MapLibre style [default: a coarse one that needs no network]
+    #[arg(long, env = "KILN_BASEMAP", value_name = "URL")]
+    basemap: Option<String>,
+    /// Whom the page thanks for the base map
+    #[arg(long, env = "KILN_BASEMAP_ATTRIBUTION", value_name = "TEXT")]
+    basemap_attribution: Option<String>,
     /// Answer /health, /ready and /metrics here as well
     #[arg(long, env = "KILN_ADMIN")]
     admin: Option<String>,
@@ -116,6 +122,8 @@ async fn serve(args: Args) -> Result<(), (u8, String)> {
         public_url: args.public_url,
         base_path: args.base_path.trim_end_matches('/').to_owned(),
         trusted_proxies,
+        basemap: args.basemap,
+        basemap_attribution: args.basemap_attribution,
         reload: args.reload_seconds.map(|seconds| Duration::from_secs(u64::from(seconds))),
         limits: Limits {
             tile_size_max: args.tile_size_max,

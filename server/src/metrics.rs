@@ -50,6 +50,7 @@ pub(crate) struct Metrics {
     snapshot: Gauge,
     snapshot_age: Gauge,
     datasets: Gauge,
+    listeners: Gauge,
 }
 
 impl Metrics {
@@ -66,6 +67,7 @@ impl Metrics {
             snapshot: Gauge::default(),
             snapshot_age: Gauge::default(),
             datasets: Gauge::default(),
+            listeners: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests answered, by route and status", metrics.requests.clone());
@@ -95,6 +97,7 @@ impl Metrics {
             metrics.snapshot_age.clone(),
         );
         registry.register("datasets", "Datasets that are served", metrics.datasets.clone());
+        registry.register("event_listeners", "Clients that listen to events", metrics.listeners.clone());
         Self { registry, ..metrics }
     }
 
@@ -128,8 +131,9 @@ impl Metrics {
         }
     }
 
-    /// All of it as text. `served` is the snapshot's number, its age in seconds and its datasets.
-    pub(crate) fn text(&self, served: Option<(u64, i64, u64)>) -> String {
+    /// All of it as text. `served` is the snapshot's number, its age in seconds and its datasets; `listeners` are those of events.
+    pub(crate) fn text(&self, served: Option<(u64, i64, u64)>, listeners: usize) -> String {
+        self.listeners.set(listeners as i64);
         let (n, age, datasets) = served.unwrap_or_default();
         self.snapshot.set(n as i64);
         self.snapshot_age.set(age);

@@ -5,7 +5,7 @@ mod schemas;
 use serde_json::{Map, Value, json};
 
 use crate::geojson::VERTICES_MAX;
-use crate::limits::{BODY_BYTES_MAX, Limits, MOSAIC_SCENES_MAX, POINTS_MAX, WMTS_LAYERS_MAX};
+use crate::limits::{BODY_BYTES_MAX, LISTENERS_MAX, Limits, MOSAIC_SCENES_MAX, POINTS_MAX, WMTS_LAYERS_MAX};
 use crate::routes::cursor;
 use crate::tile::expression::{OPERANDS, TEXT_BYTES_MAX};
 
@@ -223,11 +223,13 @@ impl Described<'_> {
         let total = query("total", json!({ "type": "boolean", "default": false }), "Count all that match", json!(true));
         let about = "The `next` of an earlier answer: cheaper than deep pages";
         let after = query("after", json!({ "type": "string" }), about, json!(cursor(&self.example)));
+        let bounds =
+            query("bounds", json!({ "type": "boolean", "default": false }), "Also the bounds of each", json!(true));
         let operation =
             Operation::new("catalogue", "Key values of the datasets that match. Any other parameter is a key")
                 .with(self.paging())
                 .with(self.order())
-                .with([total, after])
+                .with([total, after, bounds])
                 .with(self.filters())
                 .answers(&["application/json"], &reference("Datasets"));
         add("/datasets", "get", operation);
@@ -438,6 +440,18 @@ impl Described<'_> {
 
     fn service(add: &mut dyn FnMut(&str, &str, Operation)) {
         let object = json!({ "type": "object" });
+        let about = format!(
+            "Server-sent events, at most {LISTENERS_MAX} at once: snapshot on connecting and per reload; jobs where the ingestor is in this process"
+        );
+        let events = Operation::new("services", &about).answers(&["text/event-stream"], &json!({ "type": "string" }));
+        add("/events", "get", events);
+        let page = Operation::new("services", "The web page; as JSON, where to begin")
+            .answers(&["text/html; charset=utf-8", "application/json"], &json!(true))
+            .may_be_unchanged();
+        add("/", "get", page);
+        let ui = Operation::new("services", "What the web page has to know of this server")
+            .answers(&["application/json"], &json!({ "$ref": "#/components/schemas/Ui" }));
+        add("/ui.json", "get", ui);
         add("/health", "get", Operation::new("services", "Alive").answers(&["application/json"], &object));
         let mut ready = Operation::new("services", "Whether a verified snapshot is served, and which")
             .answers(&["application/json"], &object);

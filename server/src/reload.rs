@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::live::Told;
 use crate::state::{AppState, Snapshot};
 
 /// How often `latest.json` of a local store is read: it costs nothing.
@@ -94,7 +95,7 @@ impl Reloader {
                 Ok(snapshot) => {
                     tracing::info!(snapshot.n = n, datasets = snapshot.catalog.datasets(), "serving a newer snapshot");
                     let name = snapshot.manifest.path.replace('/', "-");
-                    self.state.served.store(Some(Arc::new(snapshot)));
+                    self.serve(Arc::new(snapshot)).await;
                     tidy(&self.cache_dir, name).await;
                     break;
                 }
@@ -105,6 +106,20 @@ impl Reloader {
         let is_well = fault.is_none();
         self.note(fault);
         is_well
+    }
+
+    /// Swaps a snapshot in, then tells those who listen.
+    async fn serve(&self, snapshot: Arc<Snapshot>) {
+        let before = self.state.served.swap(Some(Arc::clone(&snapshot)));
+        if !self.state.live.is_open() {
+            return;
+        }
+        let told = tokio::task::spawn_blocking(move || Told::of(&snapshot, before.as_deref()));
+        match told.await {
+            Ok(Ok(told)) => self.state.live.tell(told),
+            Ok(Err(error)) => self.state.log_once(&error.to_string()),
+            Err(error) => self.state.log_once(&format!("what a snapshot brought cannot be told: {error}")),
+        }
     }
 
     async fn open(&self, n: u64) -> Result<Snapshot, String> {

@@ -12,12 +12,15 @@ use shared::snapshot::Manifest;
 use shared::store::ReadStore;
 
 use crate::Settings;
+use crate::basemap::Basemap;
 use crate::cache::{Flights, Lru};
 use crate::error::ApiError;
 use crate::lenient::Peer;
 use crate::limits::{CacheShares, Gate, PICTURES_FETCHED_MAX, Pool, SUMMARIES_CACHE_MAX};
 use crate::links::Links;
+use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::page::{EMBEDDED, Page};
 use crate::routes::{Made, Summary};
 use crate::tile::cog::CogReader;
 
@@ -37,6 +40,8 @@ pub(crate) struct AppState(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) expose_sources: bool,
+    pub(crate) basemap: Option<Basemap>,
+    pub(crate) page: Page,
     pub(crate) served: ArcSwapOption<Snapshot>,
     /// Why nothing newer is served, if something newer was found; or why nothing can be found.
     pub(crate) fault: Mutex<Option<String>>,
@@ -48,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) pictures: Mutex<Lru<blake3::Hash, Bytes>>,
     pub(crate) flights: Flights<blake3::Hash, Result<Made, ApiError>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) live: Live,
     logged: Mutex<Lru<String, Instant>>,
 }
 
@@ -131,10 +137,20 @@ impl Snapshot {
 impl AppState {
     /// State that serves nothing yet. `on_loopback` decides whether inputs' places are told, where no setting does.
     pub(crate) fn new(store: ReadStore, settings: Settings, on_loopback: bool) -> Self {
+        Self::with_page(store, settings, on_loopback, EMBEDDED)
+    }
+
+    /// The same with another page than the binary's own.
+    pub(crate) fn with_page(store: ReadStore, settings: Settings, on_loopback: bool, page: Page) -> Self {
         let caches = CacheShares::of(settings.cache_mb << 20);
         let pictures = Mutex::new(Lru::new(caches.pictures));
         let metrics = Arc::new(Metrics::new());
+        let attribution = settings.basemap_attribution.as_deref();
+        let basemap = settings.basemap.as_ref().and_then(|url| Basemap::parse(url, attribution).ok());
         Self(Arc::new(Inner {
+            basemap,
+            page,
+            live: Live::new(),
             expose_sources: settings.expose_sources.unwrap_or(on_loopback),
             served: ArcSwapOption::empty(),
             fault: Mutex::new(None),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Key names a query string already uses for something else.
-pub const RESERVED_KEYS: [&str; 11] =
-    ["limit", "page", "order_by", "ascending", "bbox", "snapshot", "prefix", "total", "after", "v", "method"];
+pub const RESERVED_KEYS: [&str; 12] =
+    ["limit", "page", "order_by", "ascending", "bbox", "bounds", "snapshot", "prefix", "total", "after", "v", "method"];
 /// Keys a collection may have.
 pub const KEYS_MAX: usize = 16;
 /// Bytes in a collection's name.
@@ -150,7 +150,7 @@ pub enum CollectionError {
     Name(String),
     /// A key with a name that means something else in a query.
     #[error(
-        "key name {0:?} is reserved: a key may not contain a dot nor be one of limit, page, order_by, ascending, bbox, snapshot, prefix, total, \
+        "key name {0:?} is reserved: a key may not contain a dot nor be one of limit, page, order_by, ascending, bbox, bounds, snapshot, prefix, total, \
          after, v, method; use another name in the pattern"
     )]
     ReservedKey(String),

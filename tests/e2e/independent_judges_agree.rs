@@ -66,7 +66,9 @@ fn schemathesis_finds_no_fault_in_the_api() {
     let (stack, base) = serve(&scene);
     let url = format!("{base}/swagger.json");
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
-    let args = ["run", &url, "--max-examples", "30", "--checks", checks, "--seed", "20260101"];
+    // An answer that does not end is nothing it can judge.
+    let args =
+        ["run", &url, "--max-examples", "30", "--checks", checks, "--seed", "20260101", "--exclude-path", "/events"];
     judged(&stack, &judges::program(&environment, "schemathesis"), &args, &scene);
 }
 

@@ -23,6 +23,7 @@ mod independent_judges_agree;
 mod init_makes_what_is_missing;
 mod killed_at_any_moment_nothing_is_lost;
 mod lambda_serves_the_same;
+mod live_pages_hear_of_what_is_ingested;
 mod many_ingestors_share_the_work_whatever_dies;
 mod masks_hide_only_what_is_invalid;
 mod notifications_may_be_posted;

@@ -12,6 +12,7 @@
 
 pub mod binaries;
 pub mod cloud;
+pub mod events;
 pub mod formula;
 mod geotiff;
 pub mod http;

@@ -86,6 +86,12 @@ pub struct ServeArgs {
     /// Proxies whose X-Forwarded-{Proto,Host,Prefix} are believed: addresses or networks, separated by commas
     #[arg(long)]
     trusted_proxies: Option<String>,
+    /// The page's base map: <https://tiles.example.org/{z}/{x}/{y}.png>, or the URL of a MapLibre style [default: a coarse one that needs no network]
+    #[arg(long, value_name = "URL")]
+    basemap: Option<String>,
+    /// Whom the page thanks for the base map
+    #[arg(long, value_name = "TEXT")]
+    basemap_attribution: Option<String>,
 }
 
 impl IngestArgs {
@@ -154,6 +160,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
         ("public_url", args.public_url),
         ("base_path", args.base_path),
         ("trusted_proxies", args.trusted_proxies),
+        ("basemap", args.basemap),
+        ("basemap_attribution", args.basemap_attribution),
     ];
     table.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::String(text?)))));
     let settings = Settings::load(args.ingest.config.as_deref(), table).map_err(Failure::bad_input)?;

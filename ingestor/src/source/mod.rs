@@ -123,6 +123,14 @@ impl Source {
         }
     }
 
+    /// The same with its pattern, if it has one: where rasters are to be put.
+    pub fn text(&self) -> String {
+        match self.naming().pattern_text() {
+            Some(pattern) => format!("{}/{pattern}", self.place().trim_end_matches('/')),
+            None => self.place(),
+        }
+    }
+
     /// Its folder, if it is one.
     pub fn folder(&self) -> Option<&FolderSource> {
         match self {

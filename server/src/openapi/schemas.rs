@@ -15,7 +15,12 @@ pub(super) fn schemas() -> Value {
         })),
         "Datasets": object(&["datasets", "limit", "page"], json!({
             "datasets": list(json!({ "type": "object", "additionalProperties": string })),
+            "bounds": list(json!({ "type": "array", "minItems": 4, "maxItems": 4, "items": { "type": "number" } })),
             "limit": { "type": "integer" }, "page": { "type": "integer" }, "total": { "type": "integer" }, "next": string,
+        })),
+        "Ui": object(&["version", "basemap", "events", "ingest", "limits"], json!({
+            "version": string, "basemap": { "type": ["object", "null"] }, "events": { "type": "boolean" },
+            "ingest": { "type": ["object", "null"] }, "limits": { "type": "object" },
         })),
         "Collections": object(&["collections"], json!({
             "collections": list(object(&["id", "title", "keys", "default", "datasets", "bounds"], json!({

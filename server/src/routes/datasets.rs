@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use serde_json::{Map, Value, json};
+use shared::bbox::Bbox;
 use shared::catalog::query::{DatasetFilter, DatasetQuery};
 use shared::collection::Collection;
 
@@ -11,12 +12,14 @@ use crate::limits::{DATASETS_BYTES_MAX, GLOB_BYTES_MAX, GLOB_STARS_MAX};
 
 /// Datasets in an answer unless asked otherwise.
 const LIMIT: usize = 100;
+/// What the bounds of a dataset take in an answer.
+const BOUNDS_BYTES: usize = 80;
 /// Values in all filters together: what the catalogue takes in one question.
 const VALUES_MAX: usize = 10_000;
 /// Parameters that are no filters.
-const OWN: [&str; 6] = ["limit", "page", "order_by", "ascending", "total", "after"];
+const OWN: [&str; 7] = ["limit", "page", "order_by", "ascending", "total", "after", "bounds"];
 
-/// Key values of the datasets that match.
+/// Key values of the datasets that match, with their bounds if those are wanted.
 pub(super) async fn list(ask: Ask) -> Result<Response, ApiError> {
     let (limit, page) = pages(&ask)?;
     let order = ask.params.get("order_by").map_or(Ok(Vec::new()), |text| order_by(&ask.collection, text))?;
@@ -25,7 +28,7 @@ pub(super) async fn list(ask: Ask) -> Result<Response, ApiError> {
     if after.is_some() && page > 0 {
         return Err(ApiError::bad("after and page exclude each other: after goes on from where the last answer ended"));
     }
-    let total = ask.params.boolean("total", false)?;
+    let (total, bounds) = (ask.params.boolean("total", false)?, ask.params.boolean("bounds", false)?);
     let query = DatasetQuery {
         filter: filter.clone(),
         order_by: order,
@@ -37,27 +40,39 @@ pub(super) async fn list(ask: Ask) -> Result<Response, ApiError> {
     let collection = ask.collection.name.clone();
     let (found, total) = ask
         .with_snapshot(move |snapshot| {
-            let count = total.then(|| snapshot.catalog.dataset_count(&collection, &filter)).transpose()?;
-            Ok((snapshot.catalog.dataset_keys(&collection, &query)?, count))
+            let catalog = &snapshot.catalog;
+            let count = total.then(|| catalog.dataset_count(&collection, &filter)).transpose()?;
+            let found: Vec<(Vec<String>, Option<Bbox>)> = if bounds {
+                let found = catalog.dataset_bounds(&collection, &query)?;
+                found.into_iter().map(|(keys, bounds)| (keys, Some(bounds))).collect()
+            } else {
+                catalog.dataset_keys(&collection, &query)?.into_iter().map(|keys| (keys, None)).collect()
+            };
+            Ok((found, count))
         })
         .await?;
     let names = ask.collection.key_names();
     let (mut bytes, mut next) = (0, None);
-    let mut datasets = Vec::new();
+    let (mut datasets, mut edges) = (Vec::new(), Vec::new());
     let whole_page = found.len() == limit;
     let count = found.len();
-    for values in found {
+    for (values, bounds) in found {
         bytes += values.iter().zip(&names).map(|(value, name)| value.len() + name.len() + 6).sum::<usize>();
+        bytes += bounds.map_or(0, |_| BOUNDS_BYTES);
         if bytes > DATASETS_BYTES_MAX {
             break;
         }
         next = Some(cursor(&values));
+        edges.extend(bounds);
         let members = names.iter().zip(values).map(|(name, value)| ((*name).to_owned(), Value::String(value)));
         datasets.push(Value::Object(members.collect::<Map<_, _>>()));
     }
     let may_be_more = whole_page || datasets.len() < count;
     let mut body = json!({ "datasets": datasets, "limit": limit, "page": page });
     if let Some(members) = body.as_object_mut() {
+        if bounds {
+            members.insert("bounds".to_owned(), json!(edges));
+        }
         if let Some(total) = total {
             members.insert("total".to_owned(), total.into());
         }

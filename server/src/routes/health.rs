@@ -1,4 +1,4 @@
-//! `GET /health`, `/ready`, and what `/` says until there is a page.
+//! `GET /health`, `/ready` and `/metrics`.
 
 use std::sync::PoisonError;
 
@@ -16,13 +16,6 @@ use crate::state::AppState;
 /// The last line of an OpenMetrics text.
 const END: &str = "# EOF\n";
 
-/// Where to begin.
-pub(super) async fn index() -> Response {
-    json(
-        &json!({ "kiln": env!("CARGO_PKG_VERSION"), "see": ["/apidoc", "/collections", "/keys", "/datasets", "/wmts", "/ready"] }),
-    )
-}
-
 /// Alive, whatever is served.
 pub(super) async fn alive() -> Response {
     json(&json!({ "status": "ok" }))
@@ -34,7 +27,7 @@ pub(super) async fn metrics(State(state): State<AppState>, more: Option<More>) -
     let served = served
         .as_ref()
         .map(|s| (s.manifest.n, (clock::now_ms() - s.manifest.at_ms).max(0) / 1000, s.catalog.datasets()));
-    let mut text = state.metrics.text(served);
+    let mut text = state.metrics.text(served, state.live.listeners());
     if let Some(more) = more {
         // One text has one end.
         text = text.strip_suffix(END).unwrap_or(&text).to_owned() + &more.text().await;

@@ -6,11 +6,13 @@ mod collections;
 mod colormaps;
 mod compute;
 mod datasets;
+mod events;
 mod health;
 mod keys;
 mod legend;
 mod metadata;
 mod observe;
+mod page;
 mod picture;
 mod point;
 mod rgb;
@@ -20,6 +22,7 @@ mod style;
 mod subject;
 mod target;
 mod tilejson;
+mod ui;
 mod wmts;
 
 use axum::Router;
@@ -59,30 +62,32 @@ pub(crate) fn router(state: AppState, more: Option<More>) -> Router {
         );
     let rest = metadata("")
         .merge(metadata("/collections/{collection}"))
-        .route("/", get(health::index))
         .route("/collections", get(collections::list))
         .route("/swagger.json", get(apidoc::description))
         .route("/apidoc", get(apidoc::page))
         .merge(service(more.as_ref()))
-        .fallback(async || ApiError::not_found("there is no such route; GET /apidoc shows them all"))
+        .merge(events(more.as_ref()))
+        .fallback(page::other)
         .method_not_allowed_fallback(async || ApiError::method())
         .layer(cors(&state.settings.cors_metadata))
         .layer(CompressionLayer::new());
     let base_path = state.settings.base_path.clone();
     let mut all = tiles
         .merge(rest)
+        .merge(page(more.as_ref()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_url))
         .layer(middleware::from_fn_with_state(state.clone(), observe::observe))
         .with_state(state);
     if let Some(more) = more {
-        all = all.merge(more.routes);
+        all = all.merge(more.routes.method_not_allowed_fallback(async || ApiError::method()));
     }
     if base_path.is_empty() {
         return all;
     }
     let outside = async || ApiError::not_found("the API is mounted below a base path; see --base-path");
-    Router::new().nest(&base_path, all).fallback(outside)
+    // As a service, so that the slash after the path is within it.
+    Router::new().nest_service(&base_path, all).fallback(outside)
 }
 
 /// What may be asked on the admin listener.
@@ -92,6 +97,21 @@ pub(crate) fn admin(state: AppState, more: Option<More>) -> Router {
         .method_not_allowed_fallback(async || ApiError::method())
         .with_state(state);
     more.into_iter().fold(routes, |routes, more| routes.merge(more.routes))
+}
+
+/// The web page and what only it asks for. It is compressed already, and not for other sites: it says where inputs lie.
+fn page(more: Option<&More>) -> Router<AppState> {
+    let more = more.cloned();
+    Router::new()
+        .route("/", get(page::index))
+        .route("/assets/{*path}", get(page::asset))
+        .route("/ui.json", get(async move |state| ui::describe(state, more).await))
+        .method_not_allowed_fallback(async || ApiError::method())
+}
+
+fn events(more: Option<&More>) -> Router<AppState> {
+    let more = more.cloned();
+    Router::new().route("/events", get(async move |state, headers| events::tell(state, headers, more).await))
 }
 
 /// Of the server itself.

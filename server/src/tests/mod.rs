@@ -3,7 +3,9 @@
 mod answers;
 mod any_input;
 mod layers;
+mod live;
 mod mosaics;
+mod page;
 mod pictures;
 mod plan_hashes;
 mod reloads;

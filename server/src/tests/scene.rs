@@ -18,6 +18,7 @@ use shared::store::Store;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use crate::page::{EMBEDDED, Page};
 use crate::reload::Reloader;
 use crate::state::AppState;
 use crate::{Settings, router};
@@ -167,7 +168,12 @@ impl Scene {
 
     /// A server's state over the store, with what looks for newer snapshots.
     pub(super) fn state(&self) -> (AppState, Reloader) {
-        let state = AppState::new(self.store.read_only(), Settings::default(), true);
+        self.state_of(Settings::default(), EMBEDDED)
+    }
+
+    /// The same with other settings, and another page.
+    pub(super) fn state_of(&self, settings: Settings, page: Page) -> (AppState, Reloader) {
+        let state = AppState::with_page(self.store.read_only(), settings, true, page);
         let reloader = Reloader {
             state: state.clone(),
             store: self.store.read_only(),

@@ -1,6 +1,7 @@
 //! The catalogue in SQLite: its schema, the one fold of commits into it, and how it is read.
 
 pub mod apply;
+pub mod changes;
 pub mod collections;
 mod datasets;
 pub mod inputs;

@@ -25,6 +25,9 @@ const BOUNDS_COST: f64 = 3.0;
 /// A box that holds a larger part of all footprints leaves so many that a page is found without gathering them.
 const FOOTPRINTS_PART: f64 = 0.2;
 
+/// The edges of a dataset's bounds, as columns.
+const EDGES: &str = "d.west, d.south, d.east, d.north";
+
 /// A statement with its parameters, in order.
 #[derive(Debug)]
 pub(super) struct Sql<'a> {
@@ -116,13 +119,24 @@ impl<'a> Plan<'a> {
 
     /// Keys of the datasets of a query, in order.
     pub(super) fn keys(conn: &Connection, collection: i64, query: &'a DatasetQuery) -> Result<Sql<'a>, CatalogError> {
-        let needed = query.limit.saturating_add(query.offset);
-        Ok(Self::new(conn, collection, &query.filter, &query.order_by, Some(needed))?.select(query))
+        let plan = Self::of_page(conn, collection, query)?;
+        Ok(plan.ordered(query, plan.rows(plan.names())))
     }
 
-    fn select(&self, query: &'a DatasetQuery) -> Sql<'a> {
+    /// The same with the edges of their bounds: west, south, east, north.
+    pub(super) fn bounds(conn: &Connection, collection: i64, query: &'a DatasetQuery) -> Result<Sql<'a>, CatalogError> {
+        let plan = Self::of_page(conn, collection, query)?;
+        Ok(plan.ordered(query, plan.of_datasets(&format!("{}, {EDGES}", plan.names()))))
+    }
+
+    fn of_page(conn: &Connection, collection: i64, query: &'a DatasetQuery) -> Result<Self, CatalogError> {
+        let needed = query.limit.saturating_add(query.offset);
+        Self::new(conn, collection, &query.filter, &query.order_by, Some(needed))
+    }
+
+    /// The same rows in the order of a query, and its page of them.
+    fn ordered(&self, query: &'a DatasetQuery, mut sql: Sql<'a>) -> Sql<'a> {
         let names = self.names();
-        let mut sql = self.rows(names);
         // Ties, and the order when none was asked for: all keys.
         let order: Vec<String> =
             self.sorted_by(&query.order_by).into_iter().map(|key| self.value(key)).chain([names.to_owned()]).collect();

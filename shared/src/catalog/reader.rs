@@ -123,6 +123,22 @@ impl Catalog {
         })
     }
 
+    /// The same with the bounds of each.
+    pub fn dataset_bounds(
+        &self,
+        collection: &str,
+        query: &DatasetQuery,
+    ) -> Result<Vec<(Vec<String>, Bbox)>, CatalogError> {
+        let Some(summary) = self.collection(collection) else { return Ok(Vec::new()) };
+        self.with_connection(|conn| {
+            let sql = Plan::bounds(conn, summary.id, query)?;
+            rows(conn, &sql, |row| {
+                let bounds = Bbox { west: row.get(1)?, south: row.get(2)?, east: row.get(3)?, north: row.get(4)? };
+                Ok((rows::split_keys(row.get_ref(0)?.as_str()?), bounds))
+            })
+        })
+    }
+
     /// Where all that match lie, and their zooms; None if none does.
     pub fn extent(&self, collection: &str, filter: &DatasetFilter) -> Result<Option<Extent>, CatalogError> {
         let Some(summary) = self.collection(collection) else { return Ok(None) };
@@ -176,7 +192,10 @@ impl Catalog {
         })
     }
 
-    fn with_connection<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+    pub(super) fn with_connection<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
         let idle = self.connections.iter().find_map(|conn| match conn.try_lock() {
             Ok(conn) => Some(conn),
             Err(TryLockError::Poisoned(conn)) => Some(conn.into_inner()),

@@ -135,11 +135,17 @@ fn every_way_to_find_rows_finds_the_same() {
                 for start in [0, 3, 300] {
                     let page: Vec<String> = sorted.iter().skip(start).take(7).map(|keys| join_keys(keys)).collect();
                     let by_offset = DatasetQuery { offset: start, ..query.clone() };
-                    let sql = plan.select(&by_offset);
+                    let sql = plan.ordered(&by_offset, plan.rows(plan.names()));
+                    assert_eq!(ask(&conn, &sql, |row| row.get::<_, String>(0)), page, "{} of {filter:?}", sql.text);
+                    let sql = plan.ordered(&by_offset, plan.of_datasets(&format!("{}, {EDGES}", plan.names())));
+                    for (keys, west) in ask(&conn, &sql, |row| Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?))) {
+                        let dataset = datasets.iter().find(|dataset| join_keys(&dataset.keys) == keys).unwrap();
+                        assert_eq!(west, dataset.metadata.bounds.west, "{} of {filter:?}", sql.text);
+                    }
                     assert_eq!(ask(&conn, &sql, |row| row.get::<_, String>(0)), page, "{} of {filter:?}", sql.text);
                     let Some(after) = start.checked_sub(1).and_then(|last| sorted.get(last)) else { continue };
                     let by_cursor = DatasetQuery { after: Some(after.clone()), ..query.clone() };
-                    let sql = plan.select(&by_cursor);
+                    let sql = plan.ordered(&by_cursor, plan.rows(plan.names()));
                     assert_eq!(ask(&conn, &sql, |row| row.get::<_, String>(0)), page, "{} of {filter:?}", sql.text);
                 }
             }

@@ -1,0 +1,75 @@
+/** `GET /events`, or `/ready` again and again where there are none; `/rejected`. */
+import { absolute, getJson } from './client';
+import type { Bounds } from './collections';
+import type { KeyValues } from './datasets';
+
+export interface SnapshotEvent {
+  n: number;
+  since?: number;
+  at: string;
+  datasets: number;
+  changed?: { collection: string; keys: KeyValues; bounds: Bounds | null; added: boolean }[];
+  truncated?: boolean;
+}
+
+export interface Jobs {
+  pending: number;
+  jobs: { source: string; input: string; stage: string; done: number; seconds: number }[];
+}
+
+export interface Rejected {
+  total: number;
+  rejected: { source: string; input: string; reason: string | null; may_pass: boolean | null; source_time: string }[];
+}
+
+export interface Listener {
+  snapshot(event: SnapshotEvent): void;
+  jobs(jobs: Jobs): void;
+  connected(yes: boolean): void;
+}
+
+const POLL_MS = 5000;
+
+/** Listens until the page ends. */
+export function listen(events: boolean, listener: Listener): void {
+  if (!events) return void poll(listener);
+  let answered = false;
+  let faults = 0;
+  const source = new EventSource(absolute('events'));
+  source.onopen = () => {
+    answered = true;
+    faults = 0;
+    listener.connected(true);
+  };
+  source.onerror = () => {
+    listener.connected(false);
+    // A server without events, or with too many listeners, will not be asked for ever.
+    if (source.readyState === EventSource.CLOSED || (!answered && ++faults > 3)) {
+      source.close();
+      void poll(listener);
+    }
+  };
+  source.addEventListener('snapshot', event => listener.snapshot(JSON.parse(event.data) as SnapshotEvent));
+  source.addEventListener('jobs', event => listener.jobs(JSON.parse(event.data) as Jobs));
+}
+
+export function rejected(): Promise<Rejected> {
+  return getJson<Rejected>('rejected');
+}
+
+async function poll(listener: Listener): Promise<void> {
+  let last = -1;
+  for (;;) {
+    try {
+      const ready = await getJson<{ snapshot: number | null; datasets: number; published_at: string }>('ready');
+      listener.connected(true);
+      if (ready.snapshot !== null && ready.snapshot !== last) {
+        last = ready.snapshot;
+        listener.snapshot({ n: ready.snapshot, at: ready.published_at, datasets: ready.datasets });
+      }
+    } catch {
+      listener.connected(false);
+    }
+    await new Promise(resolve => setTimeout(resolve, POLL_MS));
+  }
+}

@@ -1,0 +1,61 @@
+/** The keyboard: one letter each, where nobody writes a text. */
+import type { View } from './map/view';
+import { focusSearch } from './panels/find/search';
+import { step, timedLayer } from './panels/look/time';
+import { toggleCompare } from './panels/swipe';
+import { store } from './state/store';
+import { toggleTheme } from './state/theme';
+
+export function followKeys(view: View): void {
+  const dialog = (name: 'share' | 'live' | 'help') => store.set({ dialog: store.now.dialog === name ? null : name });
+  const tool = (name: 'polygon' | 'rectangle') => store.set({ tool: store.now.tool === name ? 'ask' : name });
+  const actions: Record<string, () => void> = {
+    '/': () => {
+      store.set({ tab: 'data', sheet: true });
+      requestAnimationFrame(focusSearch);
+    },
+    '1': () => store.set({ tab: 'data', sheet: true }),
+    '2': () => store.set({ tab: 'layers', sheet: true }),
+    ' ': () => timedLayer() && store.set({ playing: !store.now.playing }),
+    ',': () => step(-1),
+    '.': () => step(1),
+    c: toggleCompare,
+    p: () => tool('polygon'),
+    r: () => tool('rectangle'),
+    a: () => {
+      const { lng, lat } = view.map.getCenter();
+      store.set({ place: [lng, lat], answers: null, area: null, areaAnswers: null });
+    },
+    s: () => dialog('share'),
+    l: () => dialog('live'),
+    d: toggleTheme,
+    f: () => {
+      const bounds = store.now.info[store.now.active ?? '']?.tileJson?.bounds;
+      if (bounds) view.fit(bounds);
+    },
+    '?': () => dialog('help'),
+    enter: () => view.draw.active && view.draw.end(),
+    escape: back,
+  };
+  addEventListener('keydown', event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const target = event.target as HTMLElement;
+    const name = event.key.toLowerCase();
+    const writes = target.matches('input:not([type=range]):not([type=checkbox]), select, textarea');
+    if (writes && name !== 'escape') return;
+    // Buttons have Space and Enter for themselves.
+    if ((name === ' ' || name === 'enter') && target.matches('button, a, summary, [role=button], [role=option], input')) return;
+    const action = actions[name];
+    if (!action) return;
+    if (name !== 'enter' && name !== 'escape') event.preventDefault();
+    action();
+  });
+}
+
+/** One step back: the tool, then what is open, then the answers. */
+function back(): void {
+  const { tool, dialog } = store.now;
+  if (tool !== 'ask') return store.set({ tool: 'ask', area: null, areaAnswers: null });
+  if (dialog) return store.set({ dialog: null });
+  store.set({ place: null, answers: null, area: null, areaAnswers: null });
+}

@@ -1,0 +1,120 @@
+/** The start of the page: what there is, what the URL says, the map, and then whatever happens. */
+import './style/page.css';
+import './style/panels.css';
+import './style/widgets.css';
+import { said } from './api/client';
+import { type Bounds, collections, uiConfig } from './api/collections';
+import type { KeyValues } from './api/datasets';
+import { followKeys } from './keys';
+import { View } from './map/view';
+import { startPage } from './page';
+import { followQuestions } from './panels/ask/ask';
+import { DatasetList } from './panels/find/list';
+import { followServer } from './panels/live/live';
+import { followPlaying } from './panels/look/time';
+import { sampleFrom } from './panels/style/sample';
+import { firstLayer, layerOf } from './state/choose';
+import { followState, readHash } from './state/hash';
+import type { Layer } from './state/layer';
+import { followLayers } from './state/resolve';
+import { store } from './state/store';
+import { startTheme } from './state/theme';
+
+async function start(): Promise<void> {
+  startTheme();
+  const [ui, found] = await Promise.all([uiConfig(), collections().catch((error: unknown) => said(error))]);
+  if (typeof found === 'string') store.set({ ui, fault: found });
+  else {
+    const first = found.find(c => c.default && c.datasets > 0) ?? found.find(c => c.datasets > 0) ?? found[0];
+    store.set({ ui, collections: found, collection: first?.id ?? '' });
+    readHash();
+  }
+  const placed = store.now.view !== null;
+  // Asked before the map is made, which takes the browser a while.
+  followLayers();
+  const { layers, active, fault } = store.now;
+  if (layers.length > 0) store.set({ layers: [...layers] });
+  const chosen = layers.length > 0 || fault !== null ? null : choose();
+
+  const { root, home, twin } = places();
+  const view = new View(home, twin);
+  const list = new DatasetList({
+    show: (keys, bounds) => void show(view, keys, bounds, false),
+    add: (keys, bounds) => void show(view, keys, bounds, true),
+    hover: (bounds, hull) => view.hover(bounds, hull),
+    footprints: boxes => view.footprints(boxes),
+    bounds: () => view.bounds(),
+  });
+  const begin = async (choice: Promise<Layer | null>) => {
+    const layer = await choice;
+    if (layer && store.now.layers.length === 0) store.set({ layers: [layer], active: layer.id });
+    if (layer) fitOnce(layer.id, view);
+  };
+  followQuestions();
+  followPlaying(() => view.settled);
+  followState();
+  followKeys(view);
+  sampleFrom(() => view.bounds());
+  startPage(root, view, list);
+  store.set({ ready: true });
+  if (fault !== null) return;
+  if (chosen) void begin(chosen);
+  else if (!placed && active) fitOnce(active, view);
+  followServer({
+    begin: () => void begin(choose()),
+    show: changed => void show(view, changed.keys, changed.bounds, true, changed.collection),
+  });
+}
+
+/** What to show where nobody said. It is put among the layers at once, so that its tiles are asked for while the map is made. */
+async function choose(): Promise<Layer | null> {
+  const layer = await firstLayer(store.now.collections).catch(() => null);
+  if (layer && store.now.layers.length === 0) store.set({ layers: [layer], active: layer.id });
+  return layer;
+}
+
+/** Shows a dataset in place of the active layer, or above all others. */
+async function show(view: View, keys: KeyValues, bounds: Bounds | null, add: boolean, id = store.now.collection): Promise<void> {
+  const collection = store.collectionOf(id);
+  if (!collection) return;
+  try {
+    const layer = await layerOf(collection, keys);
+    const { layers, active } = store.now;
+    const old = layers.findIndex(other => other.id === active);
+    const kept = { side: layers[old]?.side ?? 'both', opacity: layers[old]?.opacity ?? 1 };
+    const next = add || old < 0 ? [...layers, layer] : layers.with(old, { ...layer, ...kept });
+    store.set({ layers: next, active: layer.id, playing: false });
+    if (bounds) view.fit(bounds);
+  } catch (error) {
+    store.toast(said(error));
+  }
+}
+
+/** Goes to a layer as soon as it is known where it lies. */
+function fitOnce(id: string, view: View): void {
+  let done = false;
+  const look = () => {
+    const bounds = store.now.info[id]?.tileJson?.bounds;
+    if (done || !bounds) return;
+    done = true;
+    view.fit(bounds, false);
+  };
+  store.on(['info'], look);
+  look();
+}
+
+function places(): { root: HTMLElement; home: HTMLElement; twin: HTMLElement } {
+  const app = document.getElementById('app') ?? document.body;
+  const [main, home, twin, root] = [
+    document.createElement('main'),
+    ...['map', 'twin', 'chrome'].map(id => Object.assign(document.createElement('div'), { id })),
+  ];
+  if (!main || !home || !twin || !root) throw new Error('the page has no room');
+  main.setAttribute('aria-label', 'Map');
+  twin.hidden = true;
+  main.append(home, twin);
+  app.replaceChildren(main, root);
+  return { root, home, twin };
+}
+
+void start();

@@ -1,0 +1,231 @@
+/** The map, its twin for comparing, and how both follow the state. */
+import maplibregl from 'maplibre-gl';
+import 'maplibre-gl/dist/maplibre-gl.css';
+import type { Bounds } from '../api/collections';
+import { baseStyle, drawBase, paintBase } from '../base-map/base';
+import type { Layer } from '../state/layer';
+import { type LngLat, type State, store } from '../state/store';
+import { isDark } from '../state/theme';
+import { Draw } from './draw';
+import { addOverlays, box, dot, polygon, setOverlay } from './overlays';
+import { RasterLayers } from './raster-layers';
+
+const ACCENT = '#e8590c';
+/** How long the base map waits for the first rasters. */
+const FIRST_WAIT_MS = 2500;
+
+export class View {
+  readonly map: maplibregl.Map;
+  readonly draw: Draw;
+  private readonly rasters: RasterLayers;
+  private twin: { map: maplibregl.Map; rasters: RasterLayers; ready: boolean } | null = null;
+  private ready = false;
+  /** Whether what may wait for the first pictures is drawn too. */
+  private late = false;
+  private outlines: readonly Bounds[] = [];
+
+  constructor(
+    private readonly home: HTMLElement,
+    private readonly twinHome: HTMLElement,
+  ) {
+    this.map = this.create(home, store.now.view, true);
+    this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), 'bottom-right');
+    this.rasters = new RasterLayers(this.map);
+    this.draw = new Draw(this.map, ring =>
+      store.set(ring ? { area: ring, areaAnswers: null, tool: 'ask', place: null, answers: null } : { tool: 'ask' }),
+    );
+    // Not `load`, which waits until the base map is drawn.
+    this.map.once('style.load', () => {
+      anchor(this.map);
+      addOverlays(this.map, ACCENT);
+      this.ready = true;
+      this.follow(store.now);
+      this.overlay(store.now);
+      this.afterRasters(() => {
+        void drawBase(this.map, store.now.ui).catch(() => undefined);
+        this.late = true;
+        this.footprints(this.outlines);
+      });
+    });
+    this.map.on('moveend', () => {
+      const { lng, lat } = this.map.getCenter();
+      store.set({ view: { center: [lng, lat], zoom: this.map.getZoom() } });
+    });
+    // Says, to who cannot see it, whether the map is still being drawn.
+    const busy = (yes: boolean) => this.home.parentElement?.setAttribute('aria-busy', String(yes));
+    this.map.on('dataloading', () => busy(true));
+    this.map.on('idle', () => busy(!this.settled));
+    this.map.on('move', () => this.twin?.map.jumpTo(camera(this.map)));
+    this.map.on('click', event => {
+      if (!this.draw.active) store.set({ place: [event.lngLat.lng, event.lngLat.lat], answers: null, area: null, areaAnswers: null });
+    });
+    store.on(['layers', 'info', 'compare'], now => this.follow(now));
+    store.on(['place', 'area'], now => this.overlay(now));
+    store.on(['tool'], now => {
+      if (now.tool !== 'ask') return this.draw.begin(now.tool);
+      this.draw.cancel();
+      this.overlay(now);
+    });
+    store.on(['theme'], () => this.repaint());
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.repaint());
+  }
+
+  /** Shows all of a box beside the panels. */
+  fit(bounds: Bounds, animate = true): void {
+    const [west, south, east, north] = bounds;
+    const corners: [LngLat, LngLat] = [
+      [west, Math.max(south, -85)],
+      [east < west ? east + 360 : east, Math.min(north, 85)],
+    ];
+    const quiet = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    this.map.fitBounds(corners, { padding: this.padding(), maxZoom: 17, animate: animate && !quiet, duration: 900 });
+  }
+
+  /** West, south, east, north of what is seen. */
+  bounds(): Bounds {
+    const b = this.map.getBounds();
+    return [b.getWest(), Math.max(b.getSouth(), -85.05), b.getEast(), Math.min(b.getNorth(), 85.05)];
+  }
+
+  /** Whether the pictures of all layers are there. */
+  get settled(): boolean {
+    return this.ready && this.rasters.loaded();
+  }
+
+  /** What is seen, as one canvas of device pixels. */
+  async picture(): Promise<HTMLCanvasElement> {
+    const canvas = document.createElement('canvas');
+    const { width, height } = this.map.getCanvas();
+    [canvas.width, canvas.height] = [width, height];
+    const context = canvas.getContext('2d');
+    context?.drawImage(await drawn(this.map), 0, 0);
+    if (this.twin && context) {
+      const from = Math.round((store.now.compare ?? 1) * width);
+      context.drawImage(await drawn(this.twin.map), from, 0, width - from, height, from, 0, width - from, height);
+      context.fillStyle = '#fff';
+      context.fillRect(from - 1, 0, 2, height);
+    }
+    return canvas;
+  }
+
+  private create(home: HTMLElement, at: State['view'], interactive: boolean): maplibregl.Map {
+    const { ui } = store.now;
+    const map = new maplibregl.Map({
+      container: home,
+      style: ui.basemap?.kind === 'style' ? ui.basemap.url : baseStyle(ui, isDark()),
+      center: at?.center ?? [0, 25],
+      zoom: at?.zoom ?? 1.3,
+      interactive,
+      attributionControl: interactive ? { compact: true } : false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      touchPitch: false,
+      fadeDuration: 0,
+      maxZoom: 22,
+      renderWorldCopies: true,
+    });
+    map.touchZoomRotate.disableRotation();
+    map.keyboard.disableRotation();
+    map.on('error', event => this.failed(event.error));
+    return map;
+  }
+
+  private failed(error: { message?: string; status?: number } | undefined): void {
+    // Aborted when superseded: nothing to tell.
+    if (!error?.message || /abort/i.test(error.message)) return;
+    const text = error.status ? `some tiles were refused: ${error.status}` : `the map: ${error.message}`;
+    if (!store.now.toasts.some(toast => toast.text === text)) store.toast(text);
+  }
+
+  private follow(now: State): void {
+    if (!this.ready) return;
+    const comparing = now.compare !== null;
+    const left = (layer: Layer) => !comparing || layer.side !== 'right';
+    this.rasters.sync(now.layers.filter(left), now.info);
+    if (comparing && !this.twin) this.openTwin();
+    if (!comparing && this.twin) {
+      this.twin.map.remove();
+      this.twin = null;
+    }
+    this.twinHome.hidden = !comparing;
+    this.twinHome.style.clipPath = `inset(0 0 0 ${((now.compare ?? 1) * 100).toFixed(3)}%)`;
+    if (this.twin?.ready)
+      this.twin.rasters.sync(
+        now.layers.filter(layer => layer.side !== 'left'),
+        now.info,
+      );
+  }
+
+  /** Pictures come first: every kind of line and label takes the browser time to make ready. */
+  private afterRasters(draw: () => void): void {
+    const began = performance.now();
+    const look = () => {
+      const wanted = store.now.layers.some(layer => layer.visible && !store.now.info[layer.id]?.error);
+      if (wanted && !this.rasters.drawn() && performance.now() - began < FIRST_WAIT_MS) return void setTimeout(look, 50);
+      draw();
+    };
+    setTimeout(look, 50);
+  }
+
+  private openTwin(): void {
+    this.twinHome.hidden = false;
+    const { lng, lat } = this.map.getCenter();
+    const map = this.create(this.twinHome, { center: [lng, lat], zoom: this.map.getZoom() }, false);
+    const twin = { map, rasters: new RasterLayers(map), ready: false };
+    this.twin = twin;
+    map.once('style.load', () => {
+      if (this.twin !== twin) return;
+      anchor(map);
+      twin.ready = true;
+      map.jumpTo(camera(this.map));
+      void drawBase(map, store.now.ui).catch(() => undefined);
+      this.follow(store.now);
+    });
+  }
+
+  private overlay(now: State): void {
+    if (!this.ready) return;
+    setOverlay(this.map, 'place', now.place ? [dot(now.place)] : []);
+    setOverlay(this.map, 'area', now.area ? [polygon(now.area)] : []);
+  }
+
+  /** Footprints of datasets, and the one that is pointed at. */
+  footprints(boxes: readonly Bounds[]): void {
+    this.outlines = boxes;
+    if (this.late) setOverlay(this.map, 'footprints', boxes.map(box));
+  }
+
+  hover(bounds: Bounds | null, hull: readonly LngLat[] | null): void {
+    if (!this.ready) return;
+    setOverlay(this.map, 'hovered', hull && hull.length > 2 ? [polygon(hull)] : bounds ? [box(bounds)] : []);
+  }
+
+  private repaint(): void {
+    if (store.now.ui.basemap?.kind === 'style') return;
+    for (const map of [this.map, this.twin?.map]) if (map?.isStyleLoaded()) paintBase(map, isDark());
+  }
+
+  private padding(): maplibregl.PaddingOptions {
+    const phone = innerWidth < 760;
+    const { clientWidth, clientHeight } = this.home;
+    if (phone) return { top: 70, left: 24, right: 24, bottom: Math.min(clientHeight * 0.5, 340) };
+    return { top: 48, bottom: 96, left: Math.min(400, clientWidth / 2.5), right: 72 };
+  }
+}
+
+/** What the bundled style has, below which rasters lie. */
+function anchor(map: maplibregl.Map): void {
+  if (!map.getLayer('base-names')) map.addLayer({ id: 'base-names', type: 'background', layout: { visibility: 'none' } });
+}
+
+function camera(map: maplibregl.Map): maplibregl.JumpToOptions {
+  return { center: map.getCenter(), zoom: map.getZoom(), bearing: map.getBearing(), pitch: map.getPitch() };
+}
+
+/** The canvas of a map just after it was drawn, when its pixels can be read. */
+function drawn(map: maplibregl.Map): Promise<ImageBitmap> {
+  return new Promise((resolve, reject) => {
+    map.once('render', () => createImageBitmap(map.getCanvas()).then(resolve, reject));
+    map.triggerRepaint();
+  });
+}

@@ -1,0 +1,145 @@
+/** The page around the map: which panels there are, and where. */
+import { html, render, type TemplateResult } from 'lit-html';
+import type { View } from './map/view';
+import { answersPanel } from './panels/ask/answers';
+import { find } from './panels/find/find';
+import type { DatasetList } from './panels/find/list';
+import { helpPanel } from './panels/help';
+import { badge, livePanel } from './panels/live/live';
+import { layersPanel } from './panels/look/layers';
+import { timeSlider } from './panels/look/time';
+import { sharePanel } from './panels/share/share';
+import { legends } from './panels/style/legend';
+import { swipeBar, toggleCompare } from './panels/swipe';
+import type { Layer } from './state/layer';
+import { type State, store } from './state/store';
+import { isDark, toggleTheme } from './state/theme';
+import { save } from './widgets/copy';
+import { icon, iconButton } from './widgets/icons';
+
+let frame = 0;
+let draw: () => void = () => undefined;
+
+/** Draws the page now, and again in the frame after each change. */
+export function startPage(root: HTMLElement, view: View, list: DatasetList): void {
+  const now = () => render(page(view, list), root);
+  draw = () => {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(now);
+  };
+  store.on(Object.keys(store.now) as (keyof State)[], draw);
+  now();
+  // The age of the snapshot.
+  setInterval(draw, 5000);
+}
+
+/** For what changed beside the state. */
+export function redraw(): void {
+  draw();
+}
+
+function page(view: View, list: DatasetList): TemplateResult {
+  const { tab, sheet, layers, dialog, fault } = store.now;
+  const fly = (layer: Layer) => {
+    const bounds = store.now.info[layer.id]?.tileJson?.bounds;
+    if (bounds) view.fit(bounds);
+  };
+  const choose = (name: 'data' | 'layers') => store.set({ tab: name, sheet: tab === name ? !sheet : true });
+  return html`
+    ${swipeBar()}
+    <aside class="dock panel ${sheet ? 'up' : ''}" aria-label="Data and layers">
+      <button type="button" class="handle" aria-label=${sheet ? 'Lower the panel' : 'Raise the panel'} aria-expanded=${sheet} @click=${() => store.set({ sheet: !sheet })}><i></i></button>
+      <header>
+        <svg class="logo" viewBox="0 0 32 32" aria-hidden="true"><path d="M6 26V15a10 10 0 0 1 20 0v11h-6v-6a4 4 0 0 0-8 0v6z" /></svg>
+        <h1>Kiln</h1>
+        ${badge()}
+      </header>
+      <div class="tabs" role="tablist" aria-label="Panels">
+        <button type="button" role="tab" id="tab-data" aria-selected=${tab === 'data'} aria-controls="panel-data" @click=${() => choose('data')}>${icon('search')} Data</button>
+        <button type="button" role="tab" id="tab-layers" aria-selected=${tab === 'layers'} aria-controls="panel-layers" @click=${() => choose('layers')}>${icon('layers')} Layers <span class="count">${layers.length}</span></button>
+      </div>
+      <div class="dock-body" id="panel-data" role="tabpanel" aria-labelledby="tab-data" ?hidden=${tab !== 'data'}>
+        ${fault ? html`<div class="empty" role="alert">${icon('alert')}<h2>Kiln does not answer</h2><p>${fault}</p><button type="button" @click=${() => location.reload()}>Try again</button></div>` : find(list, redraw)}
+      </div>
+      <div class="dock-body" id="panel-layers" role="tabpanel" aria-labelledby="tab-layers" ?hidden=${tab !== 'layers'}>${layersPanel(fly)}</div>
+    </aside>
+    ${toolbar(view)}
+    <div class="corner">${hint(view)}${legends()}</div>
+    ${answersPanel()} ${timeSlider()}
+    ${dialog === null ? null : drawer(dialog, view)}
+    <div class="toasts" role="status" aria-live="polite">${store.now.toasts.map(toast)}</div>
+  `;
+}
+
+function toolbar(view: View): TemplateResult {
+  const { tool, compare, dialog } = store.now;
+  const toggle = (shape: 'polygon' | 'rectangle') => () => store.set({ tool: tool === shape ? 'ask' : shape });
+  const open = (name: NonNullable<State['dialog']>) => () => store.set({ dialog: dialog === name ? null : name });
+  return html`<nav class="tools" aria-label="Tools">
+    <div class="panel">
+      ${iconButton('plus', 'Zoom in', () => view.map.zoomIn())} ${iconButton('minus', 'Zoom out', () => view.map.zoomOut())}
+      ${iconButton('target', 'Zoom to everything', () => everything(view))}
+    </div>
+    <div class="panel">
+      ${iconButton('polygon', 'Statistics of a polygon: draw it', toggle('polygon'), { pressed: tool === 'polygon' })}
+      ${iconButton('rectangle', 'Statistics of a rectangle: draw it', toggle('rectangle'), { pressed: tool === 'rectangle' })}
+      ${iconButton('compare', 'Compare two layers by a swipe', toggleCompare, { pressed: compare !== null })}
+    </div>
+    <div class="panel">
+      ${iconButton('share', 'Share and take away', open('share'), { pressed: dialog === 'share' })}
+      ${iconButton(isDark() ? 'sun' : 'moon', isDark() ? 'Light theme' : 'Dark theme', toggleTheme)}
+      ${iconButton('help', 'Keys and help', open('help'), { pressed: dialog === 'help' })}
+    </div>
+  </nav>`;
+}
+
+function drawer(name: NonNullable<State['dialog']>, view: View): TemplateResult {
+  const titles = { share: 'Share and take away', live: 'What happens now', help: 'Help' };
+  const png = async () => {
+    const canvas = await view.picture();
+    canvas.toBlob(blob => blob && save(blob, 'kiln.png'), 'image/png');
+  };
+  const body = { share: () => sharePanel({ png: () => void png(), bounds: () => view.bounds() }), live: livePanel, help: helpPanel }[name];
+  return html`<section class="drawer panel" role="dialog" aria-label=${titles[name]}>
+    <header><h2>${titles[name]}</h2>${iconButton('close', 'Close', () => store.set({ dialog: null }))}</header>
+    <div class="drawer-body">${body()}</div>
+  </section>`;
+}
+
+/** Why nothing may be seen. */
+function hint(view: View): TemplateResult | null {
+  const { tool, layers, info, view: at } = store.now;
+  if (tool !== 'ask') {
+    return html`<p class="hint panel" role="status">${tool === 'polygon' ? 'Click the corners; double-click, Enter or the first corner ends.' : 'Click two opposite corners.'} Esc gives up.</p>`;
+  }
+  const far = layers.find(
+    layer =>
+      layer.visible &&
+      layer.channels.some(t => t.includes(null)) &&
+      (info[layer.id]?.tileJson?.minzoom ?? 0) > Math.floor((at?.zoom ?? 99) + 1),
+  );
+  return far
+    ? html`<p class="hint panel">A mosaic is seen from zoom ${info[far.id]?.tileJson?.minzoom} on: <button type="button" class="small" @click=${() => view.map.zoomTo((info[far.id]?.tileJson?.minzoom ?? 1) - 1)}>zoom in</button></p>`
+    : null;
+}
+
+function toast({ id, text, action }: State['toasts'][number]): TemplateResult {
+  const run = () => {
+    action?.run();
+    store.dismiss(id);
+  };
+  return html`<div class="toast panel"><span>${text}</span>
+    ${action ? html`<button type="button" class="small primary" @click=${run}>${action.label}</button>` : null}
+    ${iconButton('close', 'Dismiss', () => store.dismiss(id))}</div>`;
+}
+
+export function everything(view: View): void {
+  const boxes = store.now.collections.map(collection => collection.bounds).filter(bounds => bounds !== null);
+  if (boxes.length === 0) return;
+  view.fit([
+    Math.min(...boxes.map(b => b[0])),
+    Math.min(...boxes.map(b => b[1])),
+    Math.max(...boxes.map(b => (b[2] < b[0] ? b[2] + 360 : b[2]))),
+    Math.max(...boxes.map(b => b[3])),
+  ]);
+}

@@ -1,0 +1,184 @@
+/** Asking the map: the value of every visible layer at a place, its series over time, statistics of an area. */
+import { Latest, said } from '../../api/client';
+import { at } from '../../api/collections';
+import { values } from '../../api/pictures';
+import { point, statistics, wrap } from '../../api/questions';
+import { type Layer, layerUrl, type Tuple } from '../../state/layer';
+import { type Answer, type AreaAnswer, type LngLat, store } from '../../state/store';
+import { show } from '../../widgets/numbers';
+import { titleOf } from '../look/layers';
+
+const SERIES_MAX = 1000;
+const MOSAIC_MAX = 64;
+/** A box about a place, in degrees: of one pixel, for values that are computed. */
+const PIXEL = 1e-6;
+const latest = new Latest();
+
+export function followQuestions(): void {
+  const names = ['place', 'area', 'layers', 'generation', 'ready'] as const;
+  let asked = '';
+  store.on(names, now => {
+    if (!now.ready) return;
+    const layers = now.layers.map(({ channels, expression, kind, visible, collection }) => [
+      channels,
+      expression,
+      kind,
+      visible,
+      collection,
+    ]);
+    const question = JSON.stringify([now.place, now.area, layers, now.generation]);
+    if (question === asked) return;
+    asked = question;
+    latest.stop();
+    if (now.place) void latest.run(signal => askPlace(now.place as LngLat, signal));
+    else if (now.area) void latest.run(signal => askArea(now.area as LngLat[], signal));
+  });
+}
+
+/** Layers that answer, the topmost first. */
+function visible(): Layer[] {
+  return store.now.layers.filter(layer => layer.visible).reverse();
+}
+
+async function askPlace(place: LngLat, signal: AbortSignal): Promise<void> {
+  const answers = await Promise.all(visible().map(layer => ofLayer(layer, place, signal)));
+  if (!signal.aborted) store.set({ answers });
+}
+
+async function ofLayer(layer: Layer, place: LngLat, signal: AbortSignal): Promise<Answer> {
+  const answer: Answer = { layer: layer.id, title: titleOf(layer), values: [], series: null };
+  const path = at(store.collectionOf(layer.collection), layer.collection);
+  try {
+    const bands = await Promise.all(layer.channels.map(tuple => valueAt(path, layer, tuple, place, signal)));
+    const names = layer.channels.map(tuple => tuple.at(-1) ?? '*');
+    answer.values = bands.map((value, i) => ({ label: layer.kind === 'singleband' ? '' : (names[i] ?? ''), value }));
+    if (layer.kind === 'compute') answer.values.unshift({ label: '', value: await computed(path, layer, place, signal) });
+    answer.series = await seriesOf(path, layer, place, signal);
+  } catch (error) {
+    if (!signal.aborted) answer.error = said(error);
+  }
+  return answer;
+}
+
+async function valueAt(path: string, layer: Layer, tuple: Tuple, place: LngLat, signal: AbortSignal): Promise<string> {
+  const wild = tuple.includes(null);
+  const results = await point(path, tuple, place, { limit: wild ? MOSAIC_MAX : 1, descending: wild }, signal);
+  // Of a mosaic what lies on top: the first that has a value.
+  const found = results.find(result => result.scaled !== null) ?? results[0];
+  if (!found || found.value === null) return 'no data';
+  const info = store.now.info[layer.id];
+  const label = layer.kind === 'singleband' ? labelOf(layer, found.value) : null;
+  const unit = info?.metadata[0]?.unit;
+  return label ? `${label} (${found.value})` : `${show(found.scaled ?? Number(found.value), 5)}${unit ? ` ${unit}` : ''}`;
+}
+
+function labelOf(layer: Layer, value: number | string): string | null {
+  const info = store.now.info[layer.id];
+  if (info?.legend?.type !== 'categories') return null;
+  return info.legend.categories.find(c => String(c.value) === String(value))?.label ?? null;
+}
+
+async function computed(path: string, layer: Layer, [lng, lat]: LngLat, signal: AbortSignal): Promise<string> {
+  const west = wrap(lng);
+  const plain = { ...layer, stretches: [null], colormap: null };
+  const bbox = [west, lat, west + PIXEL, lat + PIXEL].map(n => n.toFixed(7)).join(',');
+  const found = await values(
+    path +
+      layerUrl(plain, store.keysOf(layer.collection), 'crop.npy', [
+        ['bbox', bbox],
+        ['width', '1'],
+        ['height', '1'],
+      ]),
+    signal,
+  );
+  const value = found[0];
+  return value === null || value === undefined ? 'no data' : show(value, 5);
+}
+
+async function seriesOf(path: string, layer: Layer, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
+  const time = store.now.info[layer.id]?.time;
+  const first = layer.channels[0];
+  if (!time || !first || layer.kind !== 'singleband') return time && first ? seriesOfMany(path, layer, time.key, place, signal) : null;
+  const results = await point(
+    path,
+    first.map((value, i) => (i === time.key ? null : value)),
+    place,
+    { limit: SERIES_MAX },
+    signal,
+  );
+  return seriesFrom(
+    layer,
+    time.key,
+    results.map(r => ({ keys: r.keys, y: r.scaled })),
+  );
+}
+
+/** The first band of RGB over time; a formula is not evaluated for each date. */
+async function seriesOfMany(path: string, layer: Layer, key: number, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
+  if (layer.kind === 'compute') return computedSeries(path, layer, key, place, signal);
+  const first = layer.channels[0] ?? [];
+  const results = await point(
+    path,
+    first.map((value, i) => (i === key ? null : value)),
+    place,
+    { limit: SERIES_MAX },
+    signal,
+  );
+  return seriesFrom(
+    layer,
+    key,
+    results.map(r => ({ keys: r.keys, y: r.scaled })),
+  );
+}
+
+/** A formula over time: at each date of its own, the newest of many. */
+async function computedSeries(path: string, layer: Layer, key: number, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
+  const dates = (store.now.info[layer.id]?.time?.values ?? []).slice(-40);
+  const old = layer.channels[0]?.[key];
+  const rows = await Promise.all(
+    dates.map(async date => {
+      const channels = layer.channels.map(tuple => tuple.map((value, i) => (i === key && value === old ? date : value)));
+      const text = await computed(path, { ...layer, channels }, place, signal).catch(() => 'no data');
+      const y = Number(text.replace(/,/g, ''));
+      return { value: date, y: Number.isFinite(y) ? y : null };
+    }),
+  );
+  return { key, keys: store.keysOf(layer.collection), values: rows, unit: null };
+}
+
+function seriesFrom(layer: Layer, key: number, results: { keys: Record<string, string>; y: number | null }[]): Answer['series'] {
+  const keys = store.keysOf(layer.collection);
+  const name = keys[key] ?? '';
+  const byDate = new Map<string, number | null>();
+  // Where several datasets of a mosaic have one date, the last that has a value lies on top.
+  for (const { keys: values, y } of results) {
+    const date = values[name] ?? '';
+    if (y !== null || !byDate.has(date)) byDate.set(date, y);
+  }
+  const values = [...byDate].map(([value, y]) => ({ value, y })).sort((a, b) => (a.value < b.value ? -1 : 1));
+  return values.length > 1 ? { key, keys, values, unit: store.now.info[layer.id]?.metadata[0]?.unit ?? null } : null;
+}
+
+async function askArea(ring: readonly LngLat[], signal: AbortSignal): Promise<void> {
+  const questions = visible().flatMap(layer => {
+    const path = at(store.collectionOf(layer.collection), layer.collection);
+    return layer.channels.map(tuple => ({ layer, path, tuple }));
+  });
+  const answers = await Promise.all(
+    questions.map(async ({ layer, path, tuple }): Promise<AreaAnswer> => {
+      const bands = layer.channels.length > 1 ? ` · ${tuple.at(-1)}` : '';
+      const answer: AreaAnswer = {
+        title: titleOf(layer) + bands,
+        layer: layer.id,
+        unit: store.now.info[layer.id]?.metadata[0]?.unit ?? null,
+      };
+      if (tuple.includes(null)) return { ...answer, error: 'statistics are of one dataset: choose a value for every key' };
+      try {
+        return { ...answer, statistics: await statistics(path, tuple as string[], ring, signal) };
+      } catch (error) {
+        return { ...answer, error: said(error) };
+      }
+    }),
+  );
+  if (!signal.aborted) store.set({ areaAnswers: answers });
+}

@@ -1,0 +1,206 @@
+/** The datasets that match: a list of any length of which only what is seen is there, asked for page by page. */
+import { html, render, type TemplateResult } from 'lit-html';
+import { Latest, said, segments } from '../../api/client';
+import { at, type Bounds } from '../../api/collections';
+import { datasets, type KeyValues, type Listed } from '../../api/datasets';
+import { hulls } from '../../api/metadata';
+import { tupleOf } from '../../state/choose';
+import { showDate } from '../../state/dates';
+import { type LngLat, store } from '../../state/store';
+import { iconButton } from '../../widgets/icons';
+
+export interface ListActions {
+  show(keys: KeyValues, bounds: Bounds | null): void;
+  add(keys: KeyValues, bounds: Bounds | null): void;
+  hover(bounds: Bounds | null, hull: readonly LngLat[] | null): void;
+  footprints(boxes: readonly Bounds[]): void;
+  bounds(): Bounds;
+}
+
+const PAGE = 200;
+const PAGES_MAX = 30;
+const ROW_PX = 46;
+const SPARE_ROWS = 6;
+/** Browsers do not scroll further: more has to be searched. */
+const ROWS_MAX = 300_000;
+
+export class DatasetList {
+  readonly element = document.createElement('div');
+  total: number | null = null;
+  fault: string | null = null;
+  private pages = new Map<number, Listed>();
+  private asking = new Set<number>();
+  private latest = new Latest();
+  private query = '';
+  private cursor = 0;
+  private frame = 0;
+
+  constructor(private readonly actions: ListActions) {
+    this.element.className = 'dataset-list';
+    this.element.tabIndex = 0;
+    this.element.setAttribute('role', 'grid');
+    this.element.setAttribute('aria-label', 'Datasets');
+    this.element.addEventListener('scroll', () => this.draw(), { passive: true });
+    this.element.addEventListener('keydown', event => this.keyed(event));
+    this.element.addEventListener('pointerleave', () => this.actions.hover(null, null));
+    new ResizeObserver(() => this.draw()).observe(this.element);
+    store.on(['collection', 'filters', 'inView', 'generation', 'ready'], (now, before) =>
+      this.refresh(now.generation !== before.generation),
+    );
+    store.on(['view'], now => now.inView && this.refresh(false));
+    store.on(['footprints', 'layers'], () => this.draw());
+  }
+
+  /** Asks anew if the question changed. */
+  refresh(again: boolean): void {
+    const { collection, filters, inView, ready } = store.now;
+    if (!ready || !collection) return;
+    const query = JSON.stringify([collection, filters, inView ? this.actions.bounds() : null]);
+    if (query === this.query && !again) return;
+    if (query !== this.query) {
+      this.element.scrollTop = 0;
+      this.cursor = 0;
+    }
+    this.query = query;
+    void this.first();
+  }
+
+  private async first(): Promise<void> {
+    this.asking.clear();
+    try {
+      const found = await this.latest.run(signal => this.ask(0, true, signal));
+      if (!found) return;
+      [this.total, this.fault] = [found.total ?? found.datasets.length, null];
+      this.pages = new Map([[0, found]]);
+    } catch (error) {
+      [this.total, this.fault] = [0, said(error)];
+      this.pages.clear();
+    }
+    store.set({});
+    this.draw();
+  }
+
+  private ask(page: number, total: boolean, signal?: AbortSignal): Promise<Listed> {
+    const { collection, filters, inView } = store.now;
+    const bbox = inView ? this.actions.bounds() : null;
+    return datasets(at(store.collectionOf(collection), collection), filters, { limit: PAGE, page, total, bbox }, signal);
+  }
+
+  private async fetch(page: number): Promise<void> {
+    if (this.asking.has(page) || this.asking.size > 4) return;
+    this.asking.add(page);
+    const query = this.query;
+    try {
+      const found = await this.ask(page, false);
+      if (query !== this.query) return;
+      if (this.pages.size >= PAGES_MAX)
+        for (const old of this.pages.keys()) if (Math.abs(old - page) > PAGES_MAX / 3 && old !== 0) this.pages.delete(old);
+      this.pages.set(page, found);
+    } catch {
+      // Asked again when it is scrolled to.
+    } finally {
+      this.asking.delete(page);
+    }
+    this.draw();
+  }
+
+  draw(): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.drawNow());
+  }
+
+  private drawNow(): void {
+    const rows = Math.min(this.total ?? 0, ROWS_MAX);
+    const from = Math.max(0, Math.floor(this.element.scrollTop / ROW_PX) - SPARE_ROWS);
+    const to = Math.min(rows, Math.ceil((this.element.scrollTop + this.element.clientHeight) / ROW_PX) + SPARE_ROWS);
+    for (let page = Math.floor(from / PAGE); page <= Math.floor(Math.max(from, to - 1) / PAGE) && rows > 0; page++) {
+      if (!this.pages.has(page)) void this.fetch(page);
+    }
+    const shown = Array.from({ length: Math.max(0, to - from) }, (_, i) => this.row(from + i));
+    render(html`<div class="dataset-space" role="rowgroup" style="height:${rows * ROW_PX}px">${shown}</div>`, this.element);
+    const page = this.pages.get(Math.floor((from + SPARE_ROWS) / PAGE));
+    this.actions.footprints(store.now.footprints ? (page?.bounds ?? []).filter(b => b !== null) : []);
+    this.element.setAttribute('aria-rowcount', String(this.total ?? -1));
+    const here = rows > 0 && this.cursor >= from && this.cursor < to;
+    if (here) this.element.setAttribute('aria-activedescendant', `dataset-${this.cursor}`);
+    else this.element.removeAttribute('aria-activedescendant');
+  }
+
+  private at(index: number): { keys: KeyValues; bounds: Bounds | null } | undefined {
+    const page = this.pages.get(Math.floor(index / PAGE));
+    const keys = page?.datasets[index % PAGE];
+    return keys && { keys, bounds: page?.bounds?.[index % PAGE] ?? null };
+  }
+
+  private row(index: number): TemplateResult {
+    const found = this.at(index);
+    const top = `top:${index * ROW_PX}px;height:${ROW_PX}px`;
+    if (!found)
+      return html`<div id="dataset-${index}" class="dataset-row waiting" role="row" aria-rowindex=${index + 1} style=${top}><span class="thumb"></span><span role="gridcell">…</span></div>`;
+    const { collection } = store.now;
+    const names = store.keysOf(collection);
+    const tuple = tupleOf(names, found.keys);
+    const shown = this.isShown(tuple);
+    const [last, head] = [tuple.at(-1) ?? '', tuple.slice(0, -1)];
+    const path = at(store.collectionOf(collection), collection);
+    const preview = `${path}singleband/${segments(tuple)}/preview.png?tile_size=[64,64]`;
+    return html`<div
+      id="dataset-${index}"
+      class="dataset-row ${shown ? 'shown' : ''} ${index === this.cursor ? 'cursor' : ''}"
+      role="row"
+      aria-selected=${shown}
+      aria-rowindex=${index + 1}
+      style=${top}
+      title=${names.map((name, i) => `${name}: ${tuple[i]}`).join('\n')}
+      @click=${() => {
+        this.cursor = index;
+        this.actions.show(found.keys, found.bounds);
+      }}
+      @pointerenter=${() => void this.point(index)}
+    >
+      <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @error=${(event: Event) => (event.target as HTMLElement).classList.add('broken')} />
+      <span class="names" role="gridcell">${head.length === 0 ? last : head.map((value, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${showDate(value)}</span>`)}</span>
+      ${head.length === 0 ? null : html`<span class="tag" role="gridcell">${showDate(last)}</span>`}
+      <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, event => {
+        event.stopPropagation();
+        this.actions.add(found.keys, found.bounds);
+      })}</span>
+    </div>`;
+  }
+
+  private isShown(tuple: readonly string[]): boolean {
+    const { layers, collection } = store.now;
+    return layers.some(
+      layer => layer.collection === collection && layer.channels.some(channel => channel.every((value, i) => value === tuple[i])),
+    );
+  }
+
+  private async point(index: number): Promise<void> {
+    const found = this.at(index);
+    if (!found) return;
+    this.actions.hover(found.bounds, null);
+    const { collection } = store.now;
+    const tuple = tupleOf(store.keysOf(collection), found.keys);
+    const [hull] = await hulls(at(store.collectionOf(collection), collection), [tuple]).catch(() => []);
+    const still = this.element.matches(':hover') || document.activeElement === this.element;
+    if (hull && still) this.actions.hover(found.bounds ?? hull.bounds, hull.convex_hull.coordinates[0] ?? null);
+  }
+
+  private keyed(event: KeyboardEvent): void {
+    if (event.target !== this.element) return;
+    const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 };
+    const step = steps[event.key];
+    const found = this.at(this.cursor);
+    if (step !== undefined) {
+      event.preventDefault();
+      this.cursor = Math.max(0, Math.min((this.total ?? 1) - 1, this.cursor + step));
+      const top = this.cursor * ROW_PX;
+      const { scrollTop, clientHeight } = this.element;
+      if (top < scrollTop) this.element.scrollTop = top;
+      if (top + ROW_PX > scrollTop + clientHeight) this.element.scrollTop = top + ROW_PX - clientHeight;
+      void this.point(this.cursor);
+      this.draw();
+    } else if (event.key === 'Enter' && found) this.actions.show(found.keys, found.bounds);
+    else if (event.key === '+' && found) this.actions.add(found.keys, found.bounds);
+  }
+}

@@ -1,0 +1,151 @@
+/** The search box: type-ahead over the values of every key, and the conditions chosen so far. */
+import { html, nothing, type TemplateResult } from 'lit-html';
+import { live } from 'lit-html/directives/live.js';
+import { Latest } from '../../api/client';
+import { at } from '../../api/collections';
+import { type Filter, keyValues } from '../../api/datasets';
+import { areDates, showDate, timeOf } from '../../state/dates';
+import { store } from '../../state/store';
+import { icon } from '../../widgets/icons';
+
+interface Suggestion {
+  filter: Filter;
+  text: string;
+  detail: string;
+}
+
+const PER_KEY = 6;
+const SETTLE_MS = 80;
+
+let text = '';
+let open = false;
+let chosen = -1;
+let suggestions: readonly Suggestion[] = [];
+let redraw: () => void = () => undefined;
+const latest = new Latest();
+let timer = 0;
+
+export function search(draw: () => void): TemplateResult {
+  redraw = draw;
+  const { filters } = store.now;
+  return html`<div class="search" role="search">
+    <div class="search-box">
+      ${icon('search')}
+      <input
+        id="search"
+        type="text"
+        role="combobox"
+        autocomplete="off"
+        spellcheck="false"
+        placeholder="Search by ${store.keysOf(store.now.collection).join(', ') || 'any key'}"
+        aria-label="Search datasets by any key"
+        aria-expanded=${open && suggestions.length > 0}
+        aria-controls="suggestions"
+        aria-autocomplete="list"
+        aria-activedescendant=${chosen >= 0 ? `suggestion-${chosen}` : nothing}
+        .value=${live(text)}
+        @input=${(event: Event) => type((event.target as HTMLInputElement).value)}
+        @focus=${() => type(text)}
+        @blur=${() => setTimeout(close, 150)}
+        @keydown=${keyed}
+      />
+      <kbd aria-hidden="true">/</kbd>
+    </div>
+    <ul id="suggestions" role="listbox" aria-label="Suggestions" ?hidden=${!open || suggestions.length === 0}>
+      ${suggestions.map(
+        (
+          s,
+          i,
+        ) => html`<li id="suggestion-${i}" role="option" aria-selected=${i === chosen} @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => pick(s)}>
+          <span class="key">${s.filter.key}</span><span class="value">${s.text}</span><span class="count">${s.detail}</span></li>`,
+      )}
+    </ul>
+    ${filters.length === 0 ? null : html`<ul class="chips" aria-label="Conditions">${filters.map(chip)}</ul>`}
+  </div>`;
+}
+
+export function focusSearch(): void {
+  document.getElementById('search')?.focus();
+}
+
+function chip(filter: Filter): TemplateResult {
+  const words = { is: '', has: '∋ ', from: '≥ ', to: '≤ ' };
+  const shown = `${words[filter.op]}${filter.value}`;
+  const remove = () => store.set({ filters: store.now.filters.filter(other => other !== filter) });
+  return html`<li class="chip"><span class="key">${filter.key}</span> ${shown}
+    <button type="button" aria-label="Remove the condition ${filter.key} ${shown}" @click=${remove}>${icon('close')}</button></li>`;
+}
+
+function type(now: string): void {
+  text = now;
+  open = true;
+  chosen = -1;
+  clearTimeout(timer);
+  timer = window.setTimeout(() => void suggest(), now ? SETTLE_MS : 0);
+  redraw();
+}
+
+async function suggest(): Promise<void> {
+  const typed = text.trim();
+  const found = await latest.run(signal => ask(typed, signal)).catch(() => []);
+  if (!found) return;
+  suggestions = found;
+  chosen = typed && found.length > 0 ? 0 : -1;
+  redraw();
+}
+
+async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
+  const { collection, filters } = store.now;
+  const keys = store.keysOf(collection);
+  const path = at(store.collectionOf(collection), collection);
+  const others = (key: string) => filters.filter(filter => filter.key !== key || filter.op !== 'is');
+  const found = await Promise.all(
+    keys.map(async key => {
+      const known = await keyValues(path, key, others(key), { prefix: typed, limit: PER_KEY }, signal);
+      return known.map(({ value, count }): Suggestion => ({ filter: { key, op: 'is', value }, text: value, detail: String(count) }));
+    }),
+  );
+  const list = found.flat().filter(s => !filters.some(f => f.key === s.filter.key && f.value === s.filter.value));
+  if (!typed) return list;
+  const dates = keys.filter((_, i) => areDates((found[i] ?? []).map(s => s.text)));
+  for (const key of dates) {
+    if (timeOf(typed) === null) continue;
+    list.push({ filter: { key, op: 'from', value: typed }, text: `from ${showDate(typed)}`, detail: 'range' });
+    list.push({ filter: { key, op: 'to', value: typed }, text: `until ${showDate(typed)}`, detail: 'range' });
+  }
+  for (const key of keys) list.push({ filter: { key, op: 'has', value: typed }, text: `contains “${typed}”`, detail: '' });
+  return list;
+}
+
+function pick(suggestion: Suggestion): void {
+  store.set({ filters: [...store.now.filters, suggestion.filter] });
+  text = '';
+  close();
+}
+
+function close(): void {
+  open = false;
+  chosen = -1;
+  suggestions = [];
+  latest.stop();
+  redraw();
+}
+
+function keyed(event: KeyboardEvent): void {
+  const step = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
+  if (step && suggestions.length > 0) {
+    event.preventDefault();
+    chosen = (chosen + step + suggestions.length) % suggestions.length;
+    redraw();
+    document.getElementById(`suggestion-${chosen}`)?.scrollIntoView({ block: 'nearest' });
+  } else if (event.key === 'Enter') {
+    const suggestion = suggestions[Math.max(chosen, 0)];
+    if (suggestion) pick(suggestion);
+  } else if (event.key === 'Escape') {
+    event.stopPropagation();
+    text = '';
+    close();
+  } else if (event.key === 'Backspace' && text === '' && store.now.filters.length > 0) {
+    store.set({ filters: store.now.filters.slice(0, -1) });
+  }
+}

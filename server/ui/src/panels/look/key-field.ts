@@ -1,0 +1,80 @@
+/** A field for the value of one key: a choice where there are few, a text with suggestions where there are many. */
+import { html, type TemplateResult } from 'lit-html';
+import { live } from 'lit-html/directives/live.js';
+import { at } from '../../api/collections';
+import { type Counted, keyValues } from '../../api/datasets';
+import { fixed } from '../../state/choose';
+import { showDate } from '../../state/dates';
+import type { Layer, Tuple } from '../../state/layer';
+import { store } from '../../state/store';
+import { choice } from '../../widgets/fields';
+
+const FEW = 60;
+const SUGGESTED = 30;
+const KNOWN_MAX = 100;
+/** A value that no key has: it would be an empty path segment. */
+const ANY = '';
+
+interface Known {
+  values: readonly Counted[];
+  generation: number;
+}
+
+const known = new Map<string, Known>();
+
+export interface KeyFieldOptions {
+  layer: Layer;
+  tuple: Tuple;
+  key: number;
+  label: string;
+  any: boolean;
+  hideLabel?: boolean;
+  change: (value: string | null) => void;
+}
+
+export function keyField({ layer, tuple, key, label, any, hideLabel, change }: KeyFieldOptions): TemplateResult {
+  const keys = store.keysOf(layer.collection);
+  // Values that exist below the values of the keys before it.
+  const values = valuesOf(layer.collection, key, fixed(keys, tuple.slice(0, key)));
+  const value = tuple[key] ?? ANY;
+  const chosen = (text: string) => change(text === ANY ? null : text);
+  if (values.length <= FEW) {
+    const options: (readonly [string, string])[] = values.map(counted => [counted.value, showDate(counted.value)]);
+    if (any || value === ANY) options.unshift([ANY, 'any (mosaic)']);
+    return choice({ label, value, options, change: chosen, ...(hideLabel ? { hideLabel } : {}) });
+  }
+  const id = `values-${layer.id}-${key}`;
+  const suggest = (event: Event) => void suggestInto(id, layer.collection, key, (event.target as HTMLInputElement).value);
+  return html`<label class="choice">${hideLabel ? null : html`<span>${label}</span>`}
+    <input type="text" list=${id} aria-label=${label} placeholder=${any ? 'any (mosaic)' : ''} .value=${live(value)} @input=${suggest}
+      @change=${(event: Event) => chosen((event.target as HTMLInputElement).value.trim())} />
+    <datalist id=${id}>${values.slice(0, SUGGESTED).map(counted => html`<option value=${counted.value}></option>`)}</datalist>
+  </label>`;
+}
+
+function valuesOf(collection: string, key: number, filters: ReturnType<typeof fixed>): readonly Counted[] {
+  const name = JSON.stringify([collection, key, filters]);
+  const found = known.get(name);
+  const { generation } = store.now;
+  if (found?.generation === generation) return found.values;
+  const entry: Known = { values: found?.values ?? [], generation };
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.set(name, entry);
+  const keys = store.keysOf(collection);
+  keyValues(at(store.collectionOf(collection), collection), keys[key] ?? '', filters, { limit: FEW + 1 })
+    .then(values => {
+      entry.values = values;
+      store.set({});
+    })
+    .catch(() => known.delete(name));
+  return entry.values;
+}
+
+async function suggestInto(id: string, collection: string, key: number, prefix: string): Promise<void> {
+  const keys = store.keysOf(collection);
+  const values = await keyValues(at(store.collectionOf(collection), collection), keys[key] ?? '', [], { prefix, limit: SUGGESTED }).catch(
+    () => [],
+  );
+  const list = document.getElementById(id);
+  list?.replaceChildren(...values.map(({ value }) => Object.assign(document.createElement('option'), { value })));
+}

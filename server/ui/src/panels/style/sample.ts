@@ -1,0 +1,86 @@
+/** A histogram of what is seen of a layer that has none in the catalogue: band maths, and mosaics. */
+import { Latest } from '../../api/client';
+import { at } from '../../api/collections';
+import type { Histogram } from '../../api/metadata';
+import { values } from '../../api/pictures';
+import { type Layer, layerUrl } from '../../state/layer';
+import { store } from '../../state/store';
+import { histogramOf } from '../../widgets/histogram';
+
+const PIXELS = 128;
+const SETTLE_MS = 250;
+
+export interface Sample {
+  histogram: Histogram;
+  percentiles: number[];
+}
+
+interface Entry {
+  asked: string;
+  latest: Latest;
+  sample: Sample | null;
+  timer: number;
+}
+
+const entries = new Map<string, Entry>();
+let boundsOf: () => readonly [number, number, number, number] = () => [-180, -85, 180, 85];
+
+/** Says what is seen. */
+export function sampleFrom(bounds: typeof boundsOf): void {
+  boundsOf = bounds;
+}
+
+/** The newest there is; a better one is asked for if the layer or the view changed. */
+export function sampleOf(layer: Layer, channel: number): Sample | null {
+  const name = `${layer.id}/${channel}`;
+  const entry = entries.get(name) ?? { asked: '', latest: new Latest(), sample: null, timer: 0 };
+  entries.set(name, entry);
+  const plain: Layer = {
+    ...layer,
+    kind: layer.kind === 'compute' ? 'compute' : 'singleband',
+    stretches: [null],
+    colormap: null,
+    classes: null,
+    gamma: 1,
+    contrast: 0,
+    saturation: 1,
+  };
+  const of = layer.kind === 'compute' ? plain : { ...plain, channels: [layer.channels[channel] ?? []] };
+  const path = at(store.collectionOf(layer.collection), layer.collection);
+  const info = store.now.info[layer.id];
+  const bbox = inside(boundsOf(), info?.tileJson?.bounds);
+  if (!info?.tileJson || info.error || !bbox) return entry.sample;
+  const url =
+    path +
+    layerUrl(of, store.keysOf(layer.collection), 'crop.npy', [
+      ['bbox', bbox.map(n => n.toFixed(4)).join(',')],
+      ['width', String(PIXELS)],
+      ['height', String(PIXELS)],
+    ]);
+  if (entry.asked !== url) {
+    entry.asked = url;
+    clearTimeout(entry.timer);
+    entry.timer = window.setTimeout(() => void ask(entry, url), SETTLE_MS);
+  }
+  return entry.sample;
+}
+
+async function ask(entry: Entry, url: string): Promise<void> {
+  try {
+    const found = await entry.latest.run(signal => values(url, signal));
+    if (!found) return;
+    entry.sample = histogramOf(found) ?? entry.sample;
+    store.set({});
+  } catch {
+    // The layer itself says what is wrong with it.
+  }
+}
+
+/** What two boxes have in common. */
+function inside(view: readonly number[], bounds: readonly number[] | undefined): number[] | null {
+  const [w = -180, s = -85, e = 180, n = 85] = view;
+  const [west = -180, south = -85, east = 180, north = 85] = bounds ?? [];
+  const box = [Math.max(w, west), Math.max(s, south), Math.min(e, east), Math.min(n, north)];
+  const [a = 0, b = 0, c = 0, d = 0] = box;
+  return c - a > 1e-4 && d - b > 1e-4 ? box : null;
+}

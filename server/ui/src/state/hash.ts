@@ -1,0 +1,118 @@
+/** The whole state in the URL, after `#`: view, layers, filters, questions. A link shows another person the same page. */
+import { encode } from '../api/client';
+import type { Filter } from '../api/datasets';
+import { writeLayer } from './layer';
+import { readLayer } from './read-layer';
+import { type LngLat, type State, store } from './store';
+
+const LAYERS_MAX = 8;
+const CORNERS_MAX = 200;
+const OPS: readonly Filter['op'][] = ['is', 'has', 'from', 'to'];
+let written = '';
+
+/** Keeps the URL as the state is. */
+export function followState(): void {
+  let timer = 0;
+  const names: (keyof State)[] = [
+    'view',
+    'layers',
+    'filters',
+    'collection',
+    'inView',
+    'footprints',
+    'compare',
+    'place',
+    'area',
+    'active',
+    'ready',
+  ];
+  store.on(names, state => {
+    if (!state.ready) return;
+    clearTimeout(timer);
+    timer = window.setTimeout(write, 250);
+  });
+  // A link pasted over this one, or the way back.
+  addEventListener('hashchange', () => {
+    if (location.hash.slice(1) !== written) location.reload();
+  });
+}
+
+/** The link to what is seen now. */
+export function link(): string {
+  write();
+  return location.href;
+}
+
+function write(): void {
+  written = stateText(store.now);
+  if (location.hash.slice(1) !== written) history.replaceState(null, '', `#${written}`);
+}
+
+function stateText(state: State): string {
+  const parts: string[] = [];
+  const put = (name: string, value: string) => parts.push(`${encode(name)}=${encode(value).replace(/%3F/g, '?').replace(/%3D/g, '=')}`);
+  if (state.view) put('at', [state.view.zoom.toFixed(2), state.view.center[1].toFixed(5), state.view.center[0].toFixed(5)].join('/'));
+  put('in', state.collection);
+  for (const filter of state.filters) put(`${filter.op}.${filter.key}`, filter.value);
+  if (state.inView) put('view', '1');
+  if (!state.footprints) put('footprints', '0');
+  for (const layer of state.layers) put('layer', writeLayer(layer, store.keysOf(layer.collection)));
+  const active = state.layers.findIndex(layer => layer.id === state.active);
+  if (active >= 0 && state.layers.length > 1) put('active', String(active));
+  if (state.compare !== null) put('swipe', state.compare.toFixed(3));
+  if (state.place) put('ask', place(state.place));
+  if (state.area) put('area', state.area.map(place).join(';'));
+  return parts.join('&');
+}
+
+/** Takes the state from the URL, as far as it makes sense with what there is. */
+export function readHash(): void {
+  const text = location.hash.slice(1);
+  if (!text) return;
+  const params = new URLSearchParams(text.replace(/\+/g, '%2B'));
+  const { collections } = store.now;
+  const keysOf = (id: string) => collections.find(collection => collection.id === id)?.keys;
+  const layers = params
+    .getAll('layer')
+    .slice(0, LAYERS_MAX)
+    .map(layer => readLayer(layer, keysOf))
+    .filter(layer => layer !== null);
+  const wanted = params.get('in') ?? '';
+  const collection = keysOf(wanted) ? wanted : store.now.collection;
+  const filters: Filter[] = [];
+  for (const [name, value] of params) {
+    const dot = name.indexOf('.');
+    const op = OPS.find(o => o === name.slice(0, dot));
+    const key = name.slice(dot + 1);
+    if (op && keysOf(collection)?.includes(key)) filters.push({ key, op, value });
+  }
+  const [zoom = Number.NaN, lat = 0, lng = 0] = (params.get('at') ?? '').split('/').filter(Boolean).map(Number);
+  const swipe = Number(params.get('swipe') ?? Number.NaN);
+  const area = (params.get('area') ?? '')
+    .split(';')
+    .slice(0, CORNERS_MAX)
+    .map(readPlace)
+    .filter(corner => corner !== null);
+  store.set({
+    collection,
+    filters,
+    layers,
+    active: (layers[Number(params.get('active') ?? layers.length - 1)] ?? layers.at(-1))?.id ?? null,
+    inView: params.get('view') === '1',
+    footprints: params.get('footprints') !== '0',
+    view: [zoom, lat, lng].every(Number.isFinite) ? { center: [lng, lat], zoom } : null,
+    compare: swipe >= 0 && swipe <= 1 ? swipe : null,
+    place: readPlace(params.get('ask') ?? ''),
+    area: area.length > 2 ? area : null,
+  });
+  written = text;
+}
+
+function place([lng, lat]: LngLat): string {
+  return `${lng.toFixed(5)},${lat.toFixed(5)}`;
+}
+
+function readPlace(text: string): LngLat | null {
+  const [lng = Number.NaN, lat = Number.NaN] = text.split(',').filter(Boolean).map(Number);
+  return Math.abs(lat) <= 90 && Number.isFinite(lng) ? [lng, lat] : null;
+}

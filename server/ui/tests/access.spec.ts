@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Page } from '@playwright/test';
+import { AT, cover, dem, drawn, expect, layersTab, open, series, test } from './page';
+
+const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+interface Violation {
+  id: string;
+  impact: string;
+  nodes: { html: string; failureSummary: string }[];
+}
+
+/** Faults that axe-core calls serious or critical. */
+async function serious(page: Page): Promise<string[]> {
+  // As an extension would: the page's policy lets no other script in.
+  await page.evaluate(source);
+  const found = await page.evaluate(async () => {
+    const axe = (window as unknown as { axe: { run(): Promise<{ violations: Violation[] }> } }).axe;
+    return (await axe.run()).violations;
+  });
+  return found
+    .filter(v => ['serious', 'critical'].includes(v.impact))
+    .map(v => `${v.id}: ${v.nodes.map(n => `${n.html} ${n.failureSummary}`).join('\n')}`);
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`axe-core finds no serious fault in the ${colorScheme} theme`, async ({ page }) => {
+    await page.emulateMedia({ colorScheme });
+    await open(page, `${series('B08')}&is.band=B08`);
+    expect(await serious(page)).toEqual([]);
+    await layersTab(page);
+    await page.mouse.click(800, 400);
+    await expect(page.locator('.plot')).toBeVisible();
+    expect(await serious(page)).toEqual([]);
+    await page.locator('.popup summary').click();
+    expect(await serious(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'RGB', exact: true }).click();
+    await page.getByRole('button', { name: 'Share and take away' }).click();
+    await drawn(page);
+    expect(await serious(page)).toEqual([]);
+    await page.locator('.badge').click();
+    expect(await serious(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Keys and help' }).click();
+    expect(await serious(page)).toEqual([]);
+  });
+}
+
+test('axe-core finds no serious fault in classes, in a comparison, on a phone', async ({ page }) => {
+  await open(page, `${cover()}&layer=default/singleband/dem/1`);
+  await page.keyboard.press('c');
+  await layersTab(page);
+  await page.getByRole('button', { name: /cover/ }).first().click();
+  await drawn(page);
+  expect(await serious(page)).toEqual([]);
+  await page.setViewportSize({ width: 390, height: 780 });
+  await page.getByRole('button', { name: 'Raise the panel' }).click();
+  expect(await serious(page)).toEqual([]);
+});
+
+test('all is done by keys alone', async ({ page }) => {
+  await open(page, `${AT}&in=default&layer=default/singleband/dem/1`);
+  const list = page.getByRole('grid', { name: 'Datasets' });
+  await list.focus();
+  await page.keyboard.press('Home');
+  await page.keyboard.press('Enter');
+  await expect(page.locator('.layer-title .names')).toHaveText('cover · 1');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('+');
+  await expect(page.getByRole('tab', { name: /Layers/ })).toContainText('2');
+  await page.keyboard.press('?');
+  await expect(page.getByRole('dialog', { name: 'Help' })).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+  await page.keyboard.press('d');
+  await expect.poll(() => page.evaluate(() => document.documentElement.style.colorScheme)).toBe('dark');
+});
+
+test('a phone has room for the map, and the panels in a sheet', async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 780 });
+  await open(page, dem());
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(width).toBeLessThanOrEqual(390);
+  await page.getByRole('tab', { name: /Layers/ }).click();
+  await expect(page.getByLabel('Opacity')).toBeInViewport();
+  await page.getByRole('button', { name: 'Lower the panel' }).click();
+  await page.mouse.click(150, 250);
+  await expect(page.locator('.answers')).toBeInViewport();
+});

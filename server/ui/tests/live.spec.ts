@@ -1,0 +1,73 @@
+import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { dem, drawn, expect, look, open, test } from './page';
+
+const folder = process.env.KILN_DROP ?? '';
+const names = ['arrived.tif', 'broken.tif'];
+
+test.beforeEach(() => test.skip(folder === '', 'KILN_DROP names no folder'));
+test.afterAll(() => {
+  for (const name of names) if (folder) rmSync(join(folder, name), { force: true });
+});
+
+test('a raster dropped while the page is open appears by itself', async ({ page }) => {
+  await open(page, dem('?hidden=1'));
+  const before = await page.locator('.badge').textContent();
+  const rows = page.locator('.dataset-row', { hasText: 'arrived' });
+  await expect(rows).toHaveCount(0);
+  copyFileSync(join(folder, 'dem.tif'), join(folder, '.arriving.part'));
+  renameSync(join(folder, '.arriving.part'), join(folder, 'arrived.tif'));
+  await expect(rows.first()).toBeVisible();
+  await expect(page.locator('.badge')).not.toHaveText(before ?? '');
+  const toast = page.locator('.toast', { hasText: 'arrived' });
+  await toast.getByRole('button', { name: 'Show' }).click();
+  await expect(page.getByRole('tab', { name: /Layers/ })).toContainText('2');
+  await drawn(page);
+  await expect.poll(async () => (await look(page)).colors).toBeGreaterThan(50);
+});
+
+test('what was rejected is told with its reason', async ({ page }) => {
+  await open(page, dem());
+  writeFileSync(join(folder, '.broken.part'), 'no raster\n');
+  renameSync(join(folder, '.broken.part'), join(folder, 'broken.tif'));
+  await page.locator('.badge').click();
+  const drawer = page.getByRole('dialog', { name: 'What happens now' });
+  await expect(drawer.locator('.rejected')).toContainText('broken.tif');
+  await expect(drawer.locator('.rejected p').first()).not.toBeEmpty();
+  await expect(drawer).toContainText('Being converted');
+  await expect(drawer).toContainText(folder.split('/').at(-1) ?? '');
+});
+
+test('conversions are shown with their progress', async ({ page }) => {
+  const events = `retry: 100000\n\nevent: snapshot\ndata: {"n":1,"at":"2026-01-01T00:00:00Z","datasets":1}\n\nevent: jobs\ndata: ${JSON.stringify(
+    {
+      pending: 3,
+      jobs: [{ source: 'default', input: 'large.tif', stage: 'convert', done: 0.42, seconds: 1 }],
+    },
+  )}\n\n`;
+  await page.route('**/events', route => route.fulfill({ contentType: 'text/event-stream', body: events }));
+  await page.goto('./');
+  await page.locator('.badge').click();
+  await expect(page.locator('.jobs')).toContainText('converting 42 %');
+  await expect(page.getByText('3 more wait.')).toBeVisible();
+});
+
+test('an empty catalogue says what to do, and the first raster opens it', async ({ page }) => {
+  let empty = true;
+  await page.route('**/collections', route => (empty ? route.fulfill({ json: { collections: [] } }) : route.continue()));
+  await page.route('**/events', route => route.fulfill({ contentType: 'text/event-stream', body: 'retry: 300\n\n' }), { times: 1 });
+  await page.goto('./');
+  await expect(page.getByText('Nothing here yet')).toBeVisible();
+  await expect(page.locator('#panel-data .empty')).toContainText('Drop a GeoTIFF into');
+  empty = false;
+  await expect(page.locator('.dataset-row').first()).toBeVisible();
+  await drawn(page);
+});
+
+test('a server that does not answer is told, with what to do', async ({ page }) => {
+  await page.route('**/collections', route => route.fulfill({ status: 500, json: { message: 'the catalogue cannot be read' } }));
+  page.removeAllListeners('console');
+  await page.goto('./');
+  await expect(page.getByRole('alert')).toContainText('the catalogue cannot be read');
+  await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+});

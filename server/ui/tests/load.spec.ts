@@ -1,0 +1,66 @@
+import { request as ask, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test as plain } from '@playwright/test';
+import { dem, drawn, expect, look, open, test } from './page';
+
+/** What the page may weigh, gzipped, in all. */
+const BUNDLE_BYTES = 400_000;
+/** How long the first map may take, in the best of a few loads: other work on the machine is not the page's. */
+const FIRST_MAP_MS = Number(process.env.KILN_FIRST_MAP_MS ?? 2000);
+
+test('the page is small, and the first map is soon drawn', async ({ page }) => {
+  const { gzipSync } = await import('node:zlib');
+  let bytes = 0;
+  page.on('response', async answer => {
+    const { pathname } = new URL(answer.url());
+    if (/\.(js|css|json|html|svg)$|\/$/.test(pathname) && /assets|\/$|favicon/.test(pathname))
+      bytes += gzipSync(await answer.body().catch(() => Buffer.alloc(0))).length;
+  });
+  await open(page);
+  expect(bytes).toBeGreaterThan(100_000);
+  expect(bytes).toBeLessThan(BUNDLE_BYTES);
+  const times: number[] = [];
+  for (let i = 0; i < 4 && Math.min(...times, Infinity) > FIRST_MAP_MS; i++) {
+    await page.goto('about:blank');
+    const began = Date.now();
+    await page.goto('./');
+    await page.waitForSelector('main[aria-busy=false]');
+    times.push(Date.now() - began);
+  }
+  console.log(`the first map after ${times.join(', ')} ms; ${bytes} bytes gzipped`);
+  expect(Math.min(...times)).toBeLessThan(FIRST_MAP_MS);
+});
+
+plain('below a path of a proxy that strips it, everything is asked below that path', async ({ page, baseURL }) => {
+  const target = new URL(baseURL ?? '');
+  const outside: string[] = [];
+  const proxy = createServer((from, to) => {
+    if (!from.url?.startsWith('/maps/')) {
+      outside.push(from.url ?? '');
+      return void to.writeHead(404).end();
+    }
+    const path = target.pathname + from.url.slice('/maps/'.length);
+    const on = ask({ host: target.hostname, port: target.port, path, method: from.method, headers: from.headers }, answer => {
+      to.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(to);
+    });
+    on.on('error', () => to.destroy());
+    to.on('close', () => on.destroy());
+    from.pipe(on);
+  });
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve));
+  try {
+    const home = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/maps/`;
+    await page.goto(`${home}#${dem('?colormap=viridis')}`);
+    await drawn(page);
+    expect((await look(page)).colors).toBeGreaterThan(50);
+    await expect(page.locator('.badge.live, .badge.busy')).toContainText('Snapshot');
+    await page.keyboard.press('s');
+    expect(await page.locator('[data-name=xyz] input').inputValue()).toContain(`${home}singleband/dem/1/{z}/{x}/{y}.png`);
+    expect(outside).toEqual([]);
+  } finally {
+    await page.close();
+    proxy.closeAllConnections();
+    proxy.close();
+  }
+});

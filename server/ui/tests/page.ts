@@ -1,0 +1,99 @@
+/** What the specs share: a page on which nothing may go wrong unseen, and looking at the pixels of its map. */
+import { type APIRequestContext, test as base, expect, type Page } from '@playwright/test';
+
+export { expect };
+
+/** Fails if the page logs an error, or asks another server than its own. */
+export const test = base.extend<{ page: Page }>({
+  page: async ({ page, baseURL }, use) => {
+    const faults: string[] = [];
+    page.on('pageerror', error => faults.push(String(error)));
+    page.on('console', message => message.type() === 'error' && faults.push(`${message.text()} ${message.location().url}`));
+    page.on('request', request => {
+      const url = request.url();
+      if (/^https?:/.test(url) && new URL(url).origin !== new URL(baseURL ?? '').origin) faults.push(`asked ${url}`);
+    });
+    await use(page);
+    expect(faults.filter(fault => !fault.includes('net::ERR_ABORTED'))).toEqual([]);
+  },
+});
+
+export interface Look {
+  /** Mean red, green and blue. */
+  mean: [number, number, number];
+  colors: number;
+  /** The same if and only if all pixels are. */
+  print: number;
+}
+
+/** A piece of the map that no panel covers, as shares of the window's sides. */
+export const MIDDLE = { x: 0.45, y: 0.25, width: 0.3, height: 0.4 };
+
+export async function look(page: Page, part = MIDDLE): Promise<Look> {
+  const size = page.viewportSize() ?? { width: 1280, height: 800 };
+  const clip = { x: part.x * size.width, y: part.y * size.height, width: part.width * size.width, height: part.height * size.height };
+  const shot = (await page.screenshot({ clip })).toString('base64');
+  return page.evaluate(async png => {
+    const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${png}`)).blob());
+    const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
+    if (!context) throw new Error('no canvas');
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, image.width, image.height);
+    const mean: [number, number, number] = [0, 0, 0];
+    const colors = new Set<number>();
+    let print = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      const [r = 0, g = 0, b = 0] = data.subarray(i, i + 3);
+      mean[0] += r;
+      mean[1] += g;
+      mean[2] += b;
+      colors.add((r << 16) | (g << 8) | b);
+      print = (print * 31 + ((r << 16) | (g << 8) | b)) | 0;
+    }
+    const count = data.length / 4;
+    return { mean: mean.map(sum => sum / count) as [number, number, number], colors: colors.size, print };
+  }, shot);
+}
+
+/** Waits until the map has drawn all it was told to. */
+export async function drawn(page: Page): Promise<void> {
+  await expect(page.locator('main[aria-busy=false]')).toBeVisible({ timeout: 45_000 });
+  await expect(page.locator('.layer .spinner')).toHaveCount(0);
+}
+
+/** Does something, and waits until the map looks another way for it. */
+export async function changes(page: Page, act: () => Promise<unknown>, part = MIDDLE): Promise<Look> {
+  await drawn(page);
+  const before = await look(page, part);
+  await act();
+  await expect.poll(async () => (await look(page, part)).print, { timeout: 30_000 }).not.toBe(before.print);
+  await drawn(page);
+  return look(page, part);
+}
+
+/** Opens the page with a state. */
+export async function open(page: Page, hash = ''): Promise<void> {
+  await page.goto(hash ? `./#${hash}` : './');
+  await drawn(page);
+}
+
+/** The middle of the rasters by formula, near enough to see only them. */
+export const AT = 'at=9.5/46.5/7.5';
+export const dem = (style = '') => `${AT}&in=default&layer=default/singleband/dem/1${style}`;
+export const cover = () => `${AT}&in=default&layer=default/singleband/cover/1`;
+export const series = (band: string, date = '20260401') => `${AT}&in=series&layer=series/singleband/${date}/${band}`;
+
+export async function layersTab(page: Page): Promise<void> {
+  await page.getByRole('tab', { name: /Layers/ }).click();
+}
+
+export async function json<T>(request: APIRequestContext, path: string): Promise<T> {
+  const answer = await request.get(path);
+  expect(answer.ok(), `${path}: ${answer.status()}`).toBe(true);
+  return (await answer.json()) as T;
+}
+
+/** The state in the URL, once it says so. */
+export async function hashHas(page: Page, text: string | RegExp): Promise<void> {
+  await expect.poll(() => decodeURIComponent(decodeURIComponent(page.url().split('#')[1] ?? ''))).toMatch(text);
+}

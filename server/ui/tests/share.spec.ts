@@ -1,0 +1,56 @@
+import { statSync } from 'node:fs';
+import { dem, drawn, expect, layersTab, look, open, test } from './page';
+
+const STATE = `${dem('?colormap=viridis%26stretch_range=[100,900]')}&layer=default/rgb/photo?r=R%26g=G%26b=B%26opacity=0.5&swipe=0.6`;
+
+test('a link shows another person the same page', async ({ page, context, baseURL }) => {
+  await open(page, STATE);
+  await page.getByRole('button', { name: 'Share and take away' }).click();
+  await page.getByRole('button', { name: 'Copy Link to this page as it is' }).click();
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  expect(link.startsWith(baseURL ?? '')).toBe(true);
+  await page.keyboard.press('Escape');
+  await drawn(page);
+  const other = await context.newPage();
+  await other.goto(link);
+  await drawn(other);
+  await expect(other.getByRole('slider', { name: /Swipe/ })).toBeVisible();
+  await expect.poll(async () => (await look(other)).print).toBe((await look(page)).print);
+});
+
+test('the URLs that can be copied answer', async ({ page, request, baseURL }) => {
+  await open(page, dem('?colormap=viridis'));
+  await page.keyboard.press('s');
+  const url = (name: string) => page.locator(`[data-name=${name}] input`).inputValue();
+  const xyz = await url('xyz');
+  expect(xyz.startsWith(baseURL ?? '')).toBe(true);
+  const tile = await request.get(xyz.replace('{z}', '9').replace('{x}', '266').replace('{y}', '181'));
+  expect(tile.status()).toBe(200);
+  expect(tile.headers()['content-type']).toBe('image/png');
+  expect((await request.get(await url('tilejson'))).status()).toBe(200);
+  const wmts = await request.get(await url('wmts'));
+  expect(await wmts.text()).toContain('<Capabilities');
+  await page.getByRole('button', { name: 'Copy Leaflet' }).click();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toContain('L.tileLayer("http');
+  await expect(page.locator('[data-name="MapLibre GL JS"] pre')).toContainText('map.addSource');
+  await expect(page.locator('[data-name=QGIS] pre')).toContainText('type=xyz');
+});
+
+test('the view is saved as a picture, its values as a GeoTIFF', async ({ page, request }) => {
+  await open(page, dem('?colormap=viridis'));
+  await page.keyboard.press('s');
+  const saved = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'PNG of this view' }).click();
+  const download = await saved;
+  expect(download.suggestedFilename()).toBe('kiln.png');
+  expect(statSync(await download.path()).size).toBeGreaterThan(20_000);
+  const tif = await request.get((await page.getByRole('link', { name: 'GeoTIFF of this view' }).getAttribute('href')) ?? '');
+  expect(tif.status()).toBe(200);
+  expect((await tif.body()).length).toBeGreaterThan(10_000);
+});
+
+test('a link that makes no sense still opens a page', async ({ page }) => {
+  await open(page, 'at=nonsense&in=nowhere&layer=nowhere/singleband/a&layer=default/singleband/onlyone&swipe=9&area=1,2&ask=x');
+  await layersTab(page);
+  await expect(page.locator('.layer')).toHaveCount(1);
+});

@@ -1,0 +1,93 @@
+import { changes, cover, dem, expect, hashHas, layersTab, look, open, series, test } from './page';
+
+test('colors are chosen by what they look like, and reversed', async ({ page }) => {
+  await open(page, dem());
+  await layersTab(page);
+  await page.locator('.popup summary').click();
+  await expect(page.locator('[data-colormap=viridis] img')).toBeVisible();
+  await page.getByLabel('Find colors').fill('viri');
+  const viridis = await changes(page, () => page.locator('[data-colormap=viridis]').click());
+  expect(viridis.mean[1]).toBeGreaterThan(viridis.mean[0]);
+  await hashHas(page, /colormap=viridis/);
+  await changes(page, () => page.getByRole('button', { name: 'Reverse' }).click());
+  await hashHas(page, /colormap=viridis_r/);
+});
+
+test('the stretch follows the handles of the histogram, keys, numbers and percentiles', async ({ page }) => {
+  await open(page, dem());
+  await layersTab(page);
+  const low = page.getByRole('slider', { name: 'Low end of the stretch of the values' });
+  const before = Number(await low.getAttribute('aria-valuenow'));
+  const box = await low.boundingBox();
+  if (!box) throw new Error('no handle');
+  const darker = await changes(page, async () => {
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 120, box.y + 10, { steps: 6 });
+    await page.mouse.up();
+  });
+  const dragged = Number(await low.getAttribute('aria-valuenow'));
+  expect(dragged).toBeGreaterThan(before);
+  await hashHas(page, new RegExp(`stretch_range=\\[${dragged}`));
+  await changes(page, () => low.press('PageDown'));
+  expect(Number(await low.getAttribute('aria-valuenow'))).toBeLessThan(dragged);
+  const all = await changes(page, () => page.getByRole('button', { name: 'All', exact: true }).click());
+  expect(all.mean[0]).toBeGreaterThan(darker.mean[0]);
+  await hashHas(page, /stretch_range=\[null,null\]/);
+  await changes(page, async () => {
+    await page.getByLabel('High end').last().fill('700');
+    await page.getByLabel('High end').last().press('Enter');
+  });
+  await expect(page.locator('.legend-ends')).toContainText('700');
+});
+
+test('gamma and contrast change the tone, saturation that of RGB', async ({ page }) => {
+  await open(page, dem());
+  await layersTab(page);
+  await page.getByText('Tone').click();
+  const before = await look(page);
+  const bright = await changes(page, () => page.getByLabel('Gamma').fill('2.5'));
+  expect(bright.mean[0]).toBeGreaterThan(before.mean[0]);
+  await changes(page, () => page.getByLabel('Contrast').fill('8'));
+  await hashHas(page, /color_transform=gamma 1 2\.5 sigmoidal 1 8 0\.5/);
+  await changes(page, () => page.getByRole('button', { name: 'Reset tone' }).click());
+  await page.getByRole('tab', { name: /Data/ }).click();
+  await changes(page, () => page.locator('.dataset-row', { hasText: 'photo' }).first().click());
+  await layersTab(page);
+  await page.getByText('Tone').click();
+  const pale = await changes(page, () => page.getByLabel('Saturation').fill('0'));
+  expect(Math.abs(pale.mean[0] - pale.mean[2])).toBeLessThan(4);
+});
+
+test('classes have labels, can be hidden, and stand in the legend', async ({ page }) => {
+  await open(page, cover());
+  await layersTab(page);
+  await expect(page.locator('.legend')).toContainText('water');
+  await expect(page.locator('.classes')).toContainText('forest');
+  await changes(page, () => page.getByRole('button', { name: 'Hide forest' }).click());
+  await expect(page.locator('.legend')).not.toContainText('forest');
+  await changes(page, () => page.getByRole('button', { name: 'Show forest' }).click());
+  await changes(page, () => page.getByLabel('Color of water').fill('#ff00ff'));
+  await hashHas(page, /"1":"ff00ff"/);
+  await changes(page, () => page.getByRole('button', { name: 'Show as values' }).click());
+  await changes(page, () => page.getByRole('button', { name: 'Show as classes' }).click());
+});
+
+test('the legend tells ends and unit', async ({ page }) => {
+  await open(page, dem('?colormap=terrain%26stretch_range=[0,1000]'));
+  const legend = page.locator('.legend');
+  await expect(legend).toContainText('0');
+  await expect(legend).toContainText('1000');
+  await expect(legend.locator('.unit')).toHaveText('m');
+});
+
+test('band maths and mosaics have a histogram of the view', async ({ page }) => {
+  await open(page, series('B08').replace('20260401', '*'));
+  await layersTab(page);
+  await expect(page.locator('.stretch svg path').first()).toBeVisible();
+  await page.getByLabel('date', { exact: true }).selectOption('20260401');
+  await page.getByRole('button', { name: 'Maths' }).click();
+  await expect(page.locator('.stretch svg path').first()).toBeVisible();
+  await page.getByRole('button', { name: '2–98 %' }).click();
+  await hashHas(page, /stretch_range=\[-?0\.\d+,-?0\.\d+\]/);
+});
