@@ -5,8 +5,8 @@ export default defineConfig({
   testDir: 'tests',
   // One server and software rendering: side by side they only wait for each other.
   workers: 1,
-  timeout: 90_000,
-  expect: { timeout: 20_000 },
+  timeout: 180_000,
+  expect: { timeout: 30_000 },
   reporter: [['list']],
   outputDir: process.env.KILN_RESULTS ?? 'test-results',
   use: {

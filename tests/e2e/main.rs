@@ -34,5 +34,6 @@ mod stores_that_break_their_promises_are_refused;
 mod terracotta_clients_see_the_same;
 mod the_catalogue_follows_the_folder;
 mod the_demo_is_served;
+mod the_page_shows_and_shares_what_is_ingested;
 mod two_inputs_with_the_same_keys_have_one_winner;
 mod what_was_rejected_can_be_retried;

@@ -66,7 +66,7 @@ export async function changes(page: Page, act: () => Promise<unknown>, part = MI
   await drawn(page);
   const before = await look(page, part);
   await act();
-  await expect.poll(async () => (await look(page, part)).print, { timeout: 30_000 }).not.toBe(before.print);
+  await expect.poll(async () => (await look(page, part)).print, { timeout: 60_000 }).not.toBe(before.print);
   await drawn(page);
   return look(page, part);
 }

@@ -15,7 +15,12 @@ export class Draw {
     private readonly map: MapLibre,
     private readonly done: (ring: LngLat[] | null) => void,
   ) {
-    map.on('click', event => this.shape && this.click(event));
+    map.on('click', event => {
+      if (!this.shape) return;
+      // It is a corner, and asks nothing.
+      event.preventDefault();
+      this.click(event);
+    });
     map.on('mousemove', event => this.shape && this.corners.length > 0 && this.show(at(event)));
     map.on('dblclick', event => {
       if (!this.shape) return;

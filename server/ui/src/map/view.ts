@@ -57,7 +57,7 @@ export class View {
     this.map.on('idle', () => busy(!this.settled));
     this.map.on('move', () => this.twin?.map.jumpTo(camera(this.map)));
     this.map.on('click', event => {
-      if (!this.draw.active) store.set({ place: [event.lngLat.lng, event.lngLat.lat], answers: null, area: null, areaAnswers: null });
+      if (!event.defaultPrevented) store.set({ place: [event.lngLat.lng, event.lngLat.lat], answers: null, area: null, areaAnswers: null });
     });
     store.on(['layers', 'info', 'compare'], now => this.follow(now));
     store.on(['place', 'area'], now => this.overlay(now));

@@ -23,6 +23,7 @@ let chosen = -1;
 let suggestions: readonly Suggestion[] = [];
 let redraw: () => void = () => undefined;
 const latest = new Latest();
+const dated = new Map<string, Promise<string[]>>();
 let timer = 0;
 
 export function search(draw: () => void): TemplateResult {
@@ -107,14 +108,26 @@ async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
   );
   const list = found.flat().filter(s => !filters.some(f => f.key === s.filter.key && f.value === s.filter.value));
   if (!typed) return list;
-  const dates = keys.filter((_, i) => areDates((found[i] ?? []).map(s => s.text)));
-  for (const key of dates) {
+  for (const key of await dateKeys(collection)) {
     if (timeOf(typed) === null) continue;
     list.push({ filter: { key, op: 'from', value: typed }, text: `from ${showDate(typed)}`, detail: 'range' });
     list.push({ filter: { key, op: 'to', value: typed }, text: `until ${showDate(typed)}`, detail: 'range' });
   }
   for (const key of keys) list.push({ filter: { key, op: 'has', value: typed }, text: `contains “${typed}”`, detail: '' });
   return list;
+}
+
+/** Keys whose values are dates, and so have ranges. */
+function dateKeys(collection: string): Promise<string[]> {
+  const known = dated.get(collection);
+  if (known) return known;
+  const path = at(store.collectionOf(collection), collection);
+  const look = async (key: string) => areDates((await keyValues(path, key, [], { limit: PER_KEY })).map(counted => counted.value));
+  const keys = store.keysOf(collection);
+  const asked = Promise.all(keys.map(look)).then(are => keys.filter((_, i) => are[i]));
+  dated.set(collection, asked);
+  asked.catch(() => dated.delete(collection));
+  return asked;
 }
 
 function pick(suggestion: Suggestion): void {
