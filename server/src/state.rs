@@ -23,11 +23,15 @@ use crate::metrics::Metrics;
 use crate::page::{EMBEDDED, Page};
 use crate::routes::{Made, Summary};
 use crate::tile::cog::CogReader;
+use crate::tile::encode;
+use crate::tile::place::Size;
 
 /// A failure that repeats is logged again only after this long.
 const LOG_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// Failures remembered for that.
 const LOGGED_MAX: usize = 256;
+/// Sizes of which a PNG of nothing is kept.
+const NOTHINGS_MAX: usize = 64;
 /// What a dataset's record holds beside its lists, in bytes.
 const DATASET_BYTES: usize = 4096;
 
@@ -51,6 +55,8 @@ pub(crate) struct Inner {
     /// Before fetches of a store that is not local.
     pub(crate) fetches: Gate,
     pub(crate) pictures: Mutex<Lru<blake3::Hash, Bytes>>,
+    /// PNGs of nothing, by width and height.
+    nothings: Mutex<Lru<(u32, u32), Bytes>>,
     pub(crate) flights: Flights<blake3::Hash, Result<Made, ApiError>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) live: Live,
@@ -160,10 +166,23 @@ impl AppState {
             pool: Pool::new(settings.limits.queue_max),
             fetches: Gate::new(PICTURES_FETCHED_MAX, settings.limits.queue_max),
             pictures,
+            nothings: Mutex::new(Lru::new(NOTHINGS_MAX)),
             flights: Flights::new(),
             logged: Mutex::new(Lru::new(LOGGED_MAX)),
             settings,
         }))
+    }
+
+    /// A PNG of nothing: the same bytes wherever a place holds none, and made of so few that no other thread is asked for them.
+    pub(crate) fn nothing(&self, size: Size) -> Bytes {
+        let mut nothings = self.nothings.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = (size.width, size.height);
+        if let Some(known) = nothings.get(&name) {
+            return known.clone();
+        }
+        let made = Bytes::from(encode::nothing(size));
+        nothings.put(name, made.clone(), 1);
+        made
     }
 
     /// Absolute URLs for a client.

@@ -16,7 +16,8 @@ fn brings(told: &Value, name: &str, added: bool) -> Option<()> {
 fn a_raster_that_is_dropped_is_told_of() {
     let scene = Scene::new();
     scene.drop_raster("first.tif", &flat(1.0));
-    let mut stack = Launch::serve(&scene).start();
+    let soon = Launch::serve(&scene).args(["--reconcile-seconds", "1"]).env("KILN_DELETE_GRACE_MS", "300");
+    let mut stack = soon.start();
     stack.wait_for_datasets(&["first/1"]);
     let mut events = Events::listen(stack.base(), "/events");
     events.wait_for("snapshot", |told| brings(told, "first", true)).unwrap();

@@ -210,3 +210,23 @@ async fn rgb_shows_black_where_only_some_bands_are_masked() {
     let saturated = served.picture(&format!("{url}&color_transform=saturation%200")).await;
     assert_eq!((saturated.get_pixel(1, 0).0[0], saturated.get_pixel(3, 0).0[3]), (0, 0));
 }
+
+#[tokio::test]
+async fn another_look_at_a_tile_closer_than_the_raster_reads_no_block_again() {
+    let mut scene = Scene::new();
+    scene.add("u8", &["1"], &Cog::of(DataType::Uint8, Validity::None, |_, x, y| Some(ramp(x, y))));
+    let served = scene.serve().await;
+    let read = async || {
+        let metrics = String::from_utf8(super::scene::body(served.get("/metrics").await).await).unwrap();
+        let line = metrics.lines().find(|line| line.contains("store_read_bytes_total ")).unwrap().to_owned();
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    let tile = "/singleband/u8/1/11/1026/704.png";
+    let first = served.picture(tile).await;
+    let once = read().await;
+    assert!(once > 0.0);
+    let second = served.picture(&format!("{tile}?stretch_range=[0,100]")).await;
+    assert_ne!(first, second);
+    served.picture("/singleband/u8/1/11/1027/705.png").await;
+    assert_eq!(read().await, once, "the blocks were kept");
+}

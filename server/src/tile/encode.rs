@@ -80,12 +80,17 @@ pub(crate) fn picture(format: Format, paint: &Paint, planes: &[Vec<u8>], size: S
         Format::Webp => webp(&rgba(paint, planes, size), size),
         Format::Jpeg => jpeg(&rgba(paint, planes, size), size),
         _ => match (paint, planes) {
-            (_, []) => Ok(png::uniform([0; 4], size.width, size.height)),
+            (_, []) => Ok(nothing(size)),
             (Paint::Rgb, [r, g, b]) => rgb([r, g, b], size),
             (Paint::Palette(colors), [plane, ..]) => palette(plane, colors, size),
             (_, [plane, ..]) => Ok(png::encode(Kind::Grey, plane, size.width, size.height)?),
         },
     }
+}
+
+/// A PNG without a visible pixel.
+pub(crate) fn nothing(size: Size) -> Vec<u8> {
+    png::uniform([0; 4], size.width, size.height)
 }
 
 /// The planes as pixels of four bytes.
