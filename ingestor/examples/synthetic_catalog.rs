@@ -2,6 +2,10 @@
 //! `cargo run --release -p ingestor --example synthetic_catalog -- 100000 [FOLDER]`.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement for developers")]
 
+#[path = "catalog_at_scale/made.rs"]
+#[expect(dead_code, reason = "what fills a large catalogue at once is of no use here")]
+mod made;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,13 +16,7 @@ use futures::StreamExt as _;
 use ingestor::committer::Committer;
 use ingestor::publisher::Publisher;
 use ingestor::replica::Replica;
-use shared::bbox::Bbox;
-use shared::collection::{Collection, Key, OnConflict, Style};
-use shared::commit::{Change, InputRef};
-use shared::dataset::{CogLayout, Compression, DataType, Dataset, Level, Predictor, Validity};
-use shared::grid::Placement;
-use shared::layout;
-use shared::metadata::{Band, BandStatistics, Categorical, Histogram, Metadata};
+use shared::commit::Change;
 use shared::store::Store;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -44,7 +42,7 @@ async fn main() {
             counted.fetch_add(1, Ordering::Relaxed);
             committed.send_replace(n);
         });
-    committer.propose(vec![Change::PutCollection { prev: 0, collection: Box::new(collection()) }]).await.unwrap();
+    committer.propose(vec![Change::PutCollection { prev: 0, collection: Box::new(made::collection()) }]).await.unwrap();
     let written = Arc::new(AtomicUsize::new(0));
     let published = Arc::new(Notify::new());
     let stop = CancellationToken::new();
@@ -62,7 +60,7 @@ async fn main() {
     futures::stream::iter(0..count)
         .for_each_concurrent(AT_ONCE, |i| {
             let committer = committer.clone();
-            async move { assert!(committer.propose(vec![put(i)]).await.unwrap().is_some()) }
+            async move { assert!(committer.propose(vec![made::put(i, 0)]).await.unwrap().is_some()) }
         })
         .await;
     let committed_s = started.elapsed().as_secs_f64();
@@ -107,81 +105,4 @@ fn snapshot_sizes(folder: &std::path::Path) -> BTreeMap<String, usize> {
             ))
         })
         .collect()
-}
-
-fn collection() -> Collection {
-    Collection {
-        name: "default".to_owned(),
-        title: "synthetic".to_owned(),
-        default: true,
-        keys: ["tile", "date", "band"].map(|name| Key { name: name.to_owned(), description: None }).into(),
-        pattern: None,
-        on_conflict: OnConflict::Newest,
-        style: Style::default(),
-        colormaps: BTreeMap::new(),
-    }
-}
-
-fn put(i: usize) -> Change {
-    let path = format!("T{:05}_2026{:04}_B{:02}.tif", i / 1000, i / 10 % 100, i % 10);
-    Change::Put {
-        input: InputRef { source: "default".to_owned(), path: path.clone(), prev: 0 },
-        version: format!("{}-{i}", 1000 + i),
-        source_time_ms: i as i64,
-        collection: "default".to_owned(),
-        content: format!("{i:064x}"),
-        datasets: vec![dataset(i, path)],
-    }
-}
-
-fn dataset(i: usize, input: String) -> Dataset {
-    let west = (i % 3600) as f64 / 10.0 - 180.0;
-    let percentiles = (1..=99).map(|p| f64::from(p) * 37.0 + (i % 97) as f64).collect();
-    let counts = (0..64).map(|bin| (bin * 1000 + i % 1000) as u64).collect();
-    let level = |k: u64| Level { offsets_at: 1000 + 2000 * k, counts_at: 2000 + 2000 * k, mask: None };
-    Dataset {
-        keys: vec![format!("T{:05}", i / 1000), format!("2026{:04}", i / 10 % 100), format!("B{:02}", i % 10)],
-        path: layout::cog("default", ulid::Ulid::generate()).to_string(),
-        sample: 0,
-        cog: CogLayout {
-            data_type: DataType::Uint16,
-            samples: 1,
-            compression: Compression::Zstd,
-            predictor: Predictor::Horizontal,
-            validity: Validity::Nodata(0.0),
-            placement: Placement { maxzoom: 13, minzoom: 8, col: 4096, row: 2048, cols: 64, rows: 64 },
-            header_bytes: 70_000,
-            levels: (0..6).map(level).collect(),
-        },
-        metadata: Metadata {
-            bounds: Bbox::from([west, 10.0, west + 1.0, 11.0]),
-            convex_hull: vec![[west, 10.0], [west + 1.0, 10.0], [west + 1.0, 11.0], [west, 11.0], [west, 10.0]],
-            valid_percentage: 85.0,
-            statistics: Some(BandStatistics {
-                min: 1.0,
-                max: 10_000.0 + i as f64,
-                mean: 2345.678 + i as f64 / 7.0,
-                stdev: 987.654,
-                percentiles,
-                histogram: Histogram { min: 1.0, max: 10_000.0, counts },
-                valid_pixels: 102_400_000,
-            }),
-            data_type: DataType::Uint16,
-            crs: "EPSG:32633".to_owned(),
-            size: [10_980, 10_980],
-            resolution: [10.0, 10.0],
-            nodata: Some(0.0),
-            band: Band { number: 1, ..Band::default() },
-            categorical: Categorical { is: false, reason: "more than 64 distinct values".to_owned() },
-            color_table: Vec::new(),
-            categories: Vec::new(),
-            rgb: None,
-            input,
-            version: String::new(),
-            source_time_ms: i as i64,
-            ingested_at_ms: i as i64,
-            style: None,
-            user: serde_json::Map::new(),
-        },
-    }
 }

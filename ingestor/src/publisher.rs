@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use shared::catalog::schema;
 use shared::config::test_setting;
-use shared::snapshot;
+use shared::snapshot::{self, Fetcher};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -46,8 +46,10 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Publisher {
     replica: Arc<Replica>,
-    /// For the file being made, and for verifying.
+    /// For the file being made.
     scratch: PathBuf,
+    /// What was fetched stays until the next publication: the replica may have to be made anew from it.
+    fetcher: Fetcher,
     /// Jobs at work: while there are some, the log counts as under load.
     at_work: Arc<AtomicUsize>,
     /// Told after every publication, for a server in this process.
@@ -58,6 +60,8 @@ pub struct Publisher {
     large_bytes: u64,
     /// What is known of the newest snapshot, once the catalogue is large.
     known: Mutex<Option<Arc<Known>>>,
+    /// When the replica's file could not be packed.
+    not_packed: Mutex<Option<Instant>>,
 }
 
 impl Publisher {
@@ -71,7 +75,9 @@ impl Publisher {
         board: Arc<Board>,
     ) -> Self {
         let large_bytes = test_setting(LARGE_BYTES_IN_TESTS).and_then(|text| text.parse().ok()).unwrap_or(LARGE_BYTES);
-        Self { replica, scratch, at_work, published, nats, board, large_bytes, known: Mutex::new(None) }
+        let fetcher = Fetcher::new(replica.store().read_only(), scratch.join("snapshots"));
+        let (known, not_packed) = (Mutex::new(None), Mutex::new(None));
+        Self { replica, scratch, fetcher, at_work, published, nats, board, large_bytes, known, not_packed }
     }
 
     /// The same, for replicas of so many bytes and more as if they were large.
@@ -124,7 +130,7 @@ impl Publisher {
     /// The number of the newest snapshot that verifies. If there is a newer one that does not, an empty commit makes room for a good one.
     pub async fn newest_published(&self) -> Result<u64, ReplicaError> {
         let reader = self.replica.store().read_only();
-        let (newest, rotten) = snapshot::newest_sound(&reader, &self.scratch).await?;
+        let (newest, rotten) = self.fetcher.newest_sound().await?;
         for (_, error) in &rotten {
             tracing::error!(%error, "the newest snapshot cannot be used; publishing another");
         }
@@ -138,8 +144,9 @@ impl Publisher {
                 // It was fetched to be verified: what a delta from it needs is learnt on the way.
                 if manifest.bytes >= self.large_bytes {
                     *self.known.lock().await = Some(Arc::new(Known::read(manifest, &file).await?));
+                } else {
+                    self.fetcher.clear().await;
                 }
-                snapshot::let_go(&reader, &file).await;
                 n
             }
         };
@@ -186,6 +193,7 @@ impl Publisher {
         // Whatever happened, the files have done their work.
         files.remove().await;
         let (n, is_ours) = published?;
+        self.fetcher.clear().await;
         if is_ours {
             tracing::debug!(snapshot.version = n, duration_ms = started.elapsed().as_millis(), "published");
             retention::after_publish(store, n).await;
@@ -230,7 +238,10 @@ impl Scratch {
 
 /// Removes what publications of dead processes left.
 pub fn sweep(scratch: &Path) -> std::io::Result<()> {
-    std::fs::read_dir(scratch)?.try_for_each(|entry| std::fs::remove_file(entry?.path()))
+    std::fs::read_dir(scratch)?.try_for_each(|entry| {
+        let path = entry?.path();
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+    })
 }
 
 /// Up to a few milliseconds and this much more, by chance.

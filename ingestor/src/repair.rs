@@ -6,7 +6,6 @@
 
 use std::path::Path;
 
-use object_store::path::Path as StorePath;
 use rusqlite::Connection;
 use shared::catalog::{apply, schema};
 use shared::clock::now_ms;
@@ -14,7 +13,7 @@ use shared::commit::{self, Commit, LogError};
 use shared::gc::{self, GcError};
 use shared::layout;
 use shared::record::RecordError;
-use shared::snapshot::{self, Manifest, SnapshotError};
+use shared::snapshot::{self, Fetcher, Manifest, SnapshotError};
 use shared::store::{Store, StoreError};
 
 use crate::replica::ReplicaError;
@@ -53,12 +52,12 @@ async fn manifests(
     report: &mut Report,
 ) -> Result<Option<(Manifest, std::path::PathBuf)>, ReplicaError> {
     let reader = store.read_only();
-    let (newest, rotten) = snapshot::newest_sound(&reader, scratch).await?;
+    let (newest, rotten) = Fetcher::new(reader.clone(), scratch).newest_sound().await?;
     for (n, error) in rotten {
         if let Ok(manifest) = snapshot::manifest(&reader, n).await {
-            let own = manifest.steps.iter().filter(|step| step.to == n).map(|step| &step.path);
-            for path in own.chain([&manifest.path]) {
-                store.delete(&StorePath::from(path.as_str())).await.map_err(SnapshotError::from)?;
+            let own = manifest.steps.iter().map(|step| step.name).filter(|step| step.to == manifest.name);
+            for path in own.map(|step| step.path()).chain([manifest.name.path()]) {
+                store.delete(&path).await.map_err(SnapshotError::from)?;
             }
         }
         store.delete(&layout::manifest(n)).await.map_err(SnapshotError::from)?;

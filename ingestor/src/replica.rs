@@ -10,7 +10,7 @@ use shared::catalog::{CatalogError, apply, schema};
 use shared::commit::{self, Change, Commit, LogError};
 use shared::gc::{self, GcError};
 use shared::record::RecordError;
-use shared::snapshot::{self, SnapshotError};
+use shared::snapshot::{self, Fetcher, SnapshotError};
 use shared::store::Store;
 
 /// Why the replica cannot go on.
@@ -107,6 +107,8 @@ fn choose(conn: &Connection, pending: &[(usize, Arc<Proposal>)]) -> Result<Vec<(
 pub struct Replica {
     store: Store,
     folder: PathBuf,
+    /// Fetches what a rebuild starts from.
+    fetcher: Fetcher,
     conn: Arc<Mutex<Connection>>,
     /// Whoever follows the log or appends to it holds this.
     log: tokio::sync::Mutex<()>,
@@ -132,16 +134,20 @@ impl Replica {
             }
             other => other?,
         };
+        let fetcher = Fetcher::new(store.read_only(), folder.join("snapshots"));
+        // Of a process that was killed while it rebuilt.
+        fetcher.clear().await;
         let replica = Self {
             store,
             folder: folder.to_owned(),
+            fetcher,
             conn: Arc::new(Mutex::new(conn)),
             log: tokio::sync::Mutex::new(()),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
         };
         if !replica.is_of_this_store().await? {
-            replica.rebuild().await?;
+            replica.rebuild(&replica.fetcher).await?;
         }
         replica.follow().await?;
         Ok(replica)
@@ -182,10 +188,11 @@ impl Replica {
         Ok(meta.len())
     }
 
-    /// Makes the copy anew from the newest snapshot that verifies and what follows it, so that its file differs from that snapshot's in little.
-    pub async fn start_again(&self) -> Result<(), ReplicaError> {
+    /// Makes the copy anew from the newest snapshot that verifies and what follows it, so that its file differs from that snapshot's in little. What
+    /// `fetcher` has already is not moved again.
+    pub async fn start_again(&self, fetcher: &Fetcher) -> Result<(), ReplicaError> {
         let _guard = self.log.lock().await;
-        self.rebuild().await?;
+        self.rebuild(fetcher).await?;
         self.follow_locked().await?;
         Ok(())
     }
@@ -276,7 +283,7 @@ impl Replica {
                         "won a number that was already collected; starting again"
                     );
                     commit::delete(&self.store, commit.n).await.map_err(LogError::from)?;
-                    self.rebuild().await?;
+                    self.rebuild(&self.fetcher).await?;
                     return Ok(false);
                 }
                 self.apply(commit).await?;
@@ -301,7 +308,7 @@ impl Replica {
             }
             // The end of the log, unless what follows was deleted behind our back.
             match gc::newest(&self.store).await? {
-                Some(gc) if n < gc.commit_min => self.rebuild().await?,
+                Some(gc) if n < gc.commit_min => self.rebuild(&self.fetcher).await?,
                 _ => {
                     self.ended.store(turn, Ordering::Release);
                     return Ok(applied);
@@ -329,14 +336,12 @@ impl Replica {
     }
 
     /// Starts again from the newest snapshot that verifies, or from nothing.
-    async fn rebuild(&self) -> Result<(), ReplicaError> {
-        let reader = self.store.read_only();
-        let (newest, rotten) = snapshot::newest_sound(&reader, &self.folder.join("snapshots")).await?;
+    async fn rebuild(&self, fetcher: &Fetcher) -> Result<(), ReplicaError> {
+        let (newest, rotten) = fetcher.newest_sound().await?;
         for (_, error) in rotten {
             tracing::warn!(%error, "a snapshot cannot be used; trying the one before");
         }
         let start = newest.map(|(_, file)| file);
-        let fetched = start.clone();
         let folder = self.folder.clone();
         let conn = Arc::clone(&self.conn);
         let done = tokio::task::spawn_blocking(move || {
@@ -361,9 +366,7 @@ impl Replica {
             Ok::<_, ReplicaError>(())
         });
         let done = done.await.map_err(|e| ReplicaError::File { path: self.folder.clone(), source: e.into() })?;
-        if let Some(file) = fetched {
-            snapshot::let_go(&reader, &file).await;
-        }
+        self.fetcher.clear().await;
         done
     }
 }

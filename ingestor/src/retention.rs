@@ -6,10 +6,9 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use shared::commit;
 use shared::gc;
-use shared::layout;
+use shared::layout::{self, DeltaName, SnapshotName};
 use shared::snapshot;
 use shared::store::{Store, StoreError};
-use ulid::Ulid;
 
 /// The newest snapshots are all kept.
 const NEWEST_KEPT: usize = 20;
@@ -42,7 +41,7 @@ pub async fn after_publish(store: &Store, n: u64) {
 async fn delete_snapshots(store: &Store) -> Result<(), StoreError> {
     let listed = store.list(&layout::snapshots(), None).await?;
     let files: Vec<File> = listed.into_iter().filter_map(File::parse).collect();
-    let of_snapshots: BTreeMap<u64, i64> = files.iter().map(|file| (file.n, file.at_ms)).collect();
+    let of_snapshots: BTreeMap<u64, i64> = files.iter().map(|file| (file.name.n, file.at_ms)).collect();
     let all: Vec<Kept> = of_snapshots.into_iter().map(|(n, at_ms)| Kept { n, at_ms }).collect();
     let needed = needed(&files, &kept(&all, shared::clock::now_ms()));
     for file in files.iter().filter(|file| !needed.contains(&file.path)) {
@@ -54,22 +53,21 @@ async fn delete_snapshots(store: &Store) -> Result<(), StoreError> {
 /// A file of a snapshot.
 #[derive(Clone, Debug)]
 struct File {
-    n: u64,
-    /// The publication: a whole file and a delta of one share it.
-    id: Ulid,
+    /// The snapshot's: a whole file and a delta of one publication share it.
+    name: SnapshotName,
     /// For a delta: the snapshot that is there as a whole and from which it leads on.
-    whole: Option<u64>,
+    whole: Option<SnapshotName>,
     at_ms: i64,
     path: Path,
 }
 
 impl File {
     fn parse(meta: ObjectMeta) -> Option<Self> {
-        let (n, id, whole) = match layout::parse_delta(&meta.location) {
-            Some(delta) => (delta.to, delta.id, Some(delta.whole)),
-            None => layout::parse_snapshot(&meta.location).map(|(n, id)| (n, id, None))?,
+        let (name, whole) = match DeltaName::parse(&meta.location) {
+            Some(delta) => (delta.to, Some(delta.whole)),
+            None => (SnapshotName::parse(&meta.location)?, None),
         };
-        Some(Self { n, id, whole, at_ms: meta.last_modified.timestamp_millis(), path: meta.location })
+        Some(Self { name, whole, at_ms: meta.last_modified.timestamp_millis(), path: meta.location })
     }
 }
 
@@ -77,19 +75,19 @@ impl File {
 /// there. Files that a publisher left when it died may be among them: they go when what they look like goes.
 fn needed(files: &[File], kept: &BTreeSet<u64>) -> BTreeSet<Path> {
     // A whole file of the same number may be another's, who died before it was published.
-    let is_whole: BTreeSet<(u64, Ulid)> =
-        files.iter().filter(|file| file.whole.is_none()).map(|file| (file.n, file.id)).collect();
-    let mut rests: BTreeMap<u64, u64> = BTreeMap::new();
-    for file in files.iter().filter(|file| kept.contains(&file.n) && !is_whole.contains(&(file.n, file.id))) {
+    let is_whole: BTreeSet<SnapshotName> =
+        files.iter().filter(|file| file.whole.is_none()).map(|file| file.name).collect();
+    let mut rests: BTreeMap<SnapshotName, u64> = BTreeMap::new();
+    for file in files.iter().filter(|file| kept.contains(&file.name.n) && !is_whole.contains(&file.name)) {
         if let Some(whole) = file.whole {
             // Of those that rest on the same file, the last needs what the others do.
-            rests.entry(whole).and_modify(|last| *last = file.n.max(*last)).or_insert(file.n);
+            rests.entry(whole).and_modify(|last| *last = file.name.n.max(*last)).or_insert(file.name.n);
         }
     }
     let is_needed = |file: &&File| match file.whole {
-        _ if kept.contains(&file.n) => true,
-        None => rests.contains_key(&file.n),
-        Some(whole) => rests.get(&whole).is_some_and(|last| file.n <= *last),
+        _ if kept.contains(&file.name.n) => true,
+        None => rests.contains_key(&file.name),
+        Some(whole) => rests.get(&whole).is_some_and(|last| file.name.n <= *last),
     };
     files.iter().filter(is_needed).map(|file| file.path.clone()).collect()
 }
@@ -115,7 +113,9 @@ async fn delete_log(store: &Store) -> Result<(), Box<dyn std::error::Error + Sen
     let now_ms = shared::clock::now_ms();
     let young = |at: i64| now_ms - at < LOG_KEPT_MS;
     let snapshots = store.list(&layout::snapshots(), None).await?;
-    let Some(oldest) = snapshots.into_iter().filter_map(File::parse).map(|file| file.n).min() else { return Ok(()) };
+    let Some(oldest) = snapshots.into_iter().filter_map(File::parse).map(|file| file.name.n).min() else {
+        return Ok(());
+    };
     let commits = store.list(&layout::commits(), None).await?;
     let numbered =
         |meta: &ObjectMeta| layout::parse_commit(&meta.location).map(|n| (n, meta.last_modified.timestamp_millis()));
@@ -158,11 +158,15 @@ mod tests {
 
     #[test]
     fn what_a_kept_snapshot_is_made_of_stays() {
-        let (ours, theirs) = (Ulid::generate(), Ulid::generate());
-        let whole_of = |n, id| File { n, id, whole: None, at_ms: 0, path: layout::snapshot(n, id) };
+        let [ours, theirs] = [0; 2].map(|_| SnapshotName::new(0).id);
+        let whole_of = |n, id| {
+            let name = SnapshotName { n, id };
+            File { name, whole: None, at_ms: 0, path: name.path() }
+        };
         let delta_of = |to, from, whole, id| {
-            let path = layout::delta(&layout::DeltaName { to, id, from, whole });
-            File { n: to, id, whole: Some(whole), at_ms: 0, path }
+            let [from, whole] = [from, whole].map(|n| SnapshotName { n, id: ours });
+            let name = SnapshotName { n: to, id };
+            File { name, whole: Some(whole), at_ms: 0, path: DeltaName { to: name, from, whole }.path() }
         };
         let (whole, delta) = (|n| whole_of(n, ours), |to, from, whole| delta_of(to, from, whole, ours));
         // 2 → 3 → 5 → 7, which is there as a whole too, → 8; and what a dead publisher left of 5 and 8.

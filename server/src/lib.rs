@@ -35,6 +35,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::HeaderValue;
 use shared::slot::Slot;
+use shared::snapshot::Fetcher;
 use shared::store::ReadStore;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -248,8 +249,7 @@ fn prepare(
     let cache = CacheDir::claim(&config.cache_dir);
     let reloader = Reloader {
         state: state.clone(),
-        store: config.store.clone(),
-        cache_dir: cache.path().to_owned(),
+        fetcher: Fetcher::new(config.store.clone(), cache.path()),
         hint: wake,
         every: config.settings.reload,
     };

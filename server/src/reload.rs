@@ -2,13 +2,12 @@
 //!
 //! `latest.json` and hints only say when to look; what is taken is the highest manifest that verifies, else the one before.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use shared::catalog::reader::Catalog;
-use shared::snapshot::{self, Manifest};
-use shared::store::ReadStore;
+use shared::snapshot::{self, Fetcher, Manifest, SnapshotError};
+use shared::store::{ReadStore, StoreError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,18 +25,22 @@ const JITTER_MS_MAX: u64 = 500;
 const LIST_EVERY: Duration = Duration::from_secs(30);
 /// Manifests tried, newest first, before giving up until the next look.
 const MANIFESTS_TRIED_MAX: usize = 100;
-/// Notes of verified snapshots kept in the cache folder.
-const NOTES_MAX: usize = 40;
 
 /// Watches a store for newer snapshots until told to stop.
 pub(crate) struct Reloader {
     pub(crate) state: AppState,
-    pub(crate) store: ReadStore,
-    pub(crate) cache_dir: PathBuf,
+    pub(crate) fetcher: Fetcher,
     /// Wakes it at once.
     pub(crate) hint: Arc<Notify>,
     /// How often it looks; None: as suits the store.
     pub(crate) every: Option<Duration>,
+}
+
+/// Why a snapshot is not served.
+struct Fault {
+    text: String,
+    /// Whether another look may soon find it gone: the store or this machine failed, not the snapshot.
+    may_pass: bool,
 }
 
 impl Reloader {
@@ -47,7 +50,7 @@ impl Reloader {
         // Together, a tenth later at most.
         let pause = every + jitter().min(every / 10);
         let mut listed_at = Instant::now();
-        // What `latest.json` said when everything it told of was taken.
+        // What `latest.json` said when everything it told of was taken, or found bad: that is tried again by the listing.
         let mut known = None;
         // Armed before anything is looked at, and again before every look, so that no hint falls between.
         let mut hint = Box::pin(self.hint.notified());
@@ -63,7 +66,7 @@ impl Reloader {
                 hint.set(self.hint.notified());
                 hint.as_mut().enable();
             }
-            let latest = snapshot::latest_hint(&self.store).await.ok().flatten();
+            let latest = snapshot::latest_hint(self.store()).await.ok().flatten();
             if hinted || latest != known || listed_at.elapsed() >= LIST_EVERY {
                 listed_at = Instant::now();
                 if self.look().await {
@@ -73,39 +76,45 @@ impl Reloader {
         }
     }
 
+    fn store(&self) -> &ReadStore {
+        self.fetcher.store()
+    }
+
     /// How often it looks.
     pub(crate) fn period(&self) -> Duration {
-        let local = self.store.local_path(&shared::layout::latest()).is_some();
+        let local = self.store().local_path(&shared::layout::latest()).is_some();
         self.every.unwrap_or(if local { POLL_LOCAL } else { POLL_REMOTE })
     }
 
-    /// Takes the newest snapshot that verifies, if it is newer than what is served. False if something is wrong with a newer one, or with the store.
+    /// Takes the newest snapshot that verifies, if it is newer than what is served. False if another look may soon find more: the store or this machine failed.
     pub(crate) async fn look(&self) -> bool {
         let served = self.state.served.load().as_ref().map_or(0, |s| s.manifest.n);
-        let numbers = match snapshot::numbers_past(&self.store, served).await {
+        let numbers = match snapshot::numbers_past(self.store(), served).await {
             Ok(numbers) => numbers,
             Err(error) => {
                 self.note(Some(error.to_string()));
                 return false;
             }
         };
-        let mut fault = None;
+        let (mut fault, mut may_pass) = (None, false);
         for n in numbers.into_iter().rev().take(MANIFESTS_TRIED_MAX) {
             match self.open(n).await {
                 Ok(snapshot) => {
                     tracing::info!(snapshot.n = n, datasets = snapshot.catalog.datasets(), "serving a newer snapshot");
-                    let name = snapshot.manifest.path.replace('/', "-");
+                    let name = snapshot.manifest.name;
                     self.serve(Arc::new(snapshot)).await;
-                    tidy(&self.cache_dir, name).await;
+                    self.fetcher.keep_only(name).await;
                     break;
                 }
                 // The newest fault is what a reader should know.
-                Err(error) => fault = fault.or(Some(error)),
+                Err(error) => {
+                    may_pass |= error.may_pass;
+                    fault = fault.or(Some(error.text));
+                }
             }
         }
-        let is_well = fault.is_none();
         self.note(fault);
-        is_well
+        !may_pass
     }
 
     /// Swaps a snapshot in, then tells those who listen.
@@ -122,14 +131,19 @@ impl Reloader {
         }
     }
 
-    async fn open(&self, n: u64) -> Result<Snapshot, String> {
-        let manifest: Manifest = snapshot::manifest(&self.store, n).await.map_err(|e| e.to_string())?;
-        let file = snapshot::fetch(&self.store, &manifest, &self.cache_dir).await.map_err(|e| e.to_string())?;
-        let path = manifest.path.clone();
-        let opened = tokio::task::spawn_blocking(move || Catalog::open(&file)).await.map_err(|e| e.to_string())?;
-        let catalog = opened.map_err(|error| format!("snapshot {n} ({path}) does not open: {error}"))?;
-        if catalog.n() != n {
-            return Err(format!("snapshot {n} ({path}) holds the state after commit {}", catalog.n()));
+    async fn open(&self, n: u64) -> Result<Snapshot, Fault> {
+        let manifest: Manifest = snapshot::manifest(self.store(), n).await?;
+        let file = self.fetcher.fetch(&manifest).await?;
+        let opened = tokio::task::spawn_blocking(move || Catalog::open(&file)).await;
+        let opened = opened.map_err(|error| Fault { text: error.to_string(), may_pass: true })?;
+        let said = |what: String| format!("snapshot {n} ({}) {what}", manifest.name.path());
+        let catalog = opened
+            .map_err(|error| Fault { may_pass: error.may_pass(), text: said(format!("does not open: {error}")) })?;
+        let (at, datasets) = (catalog.n(), catalog.datasets());
+        if (at, datasets) != (n, manifest.datasets) {
+            let text =
+                said(format!("holds {datasets} datasets after commit {at}; its manifest says {}", manifest.datasets));
+            return Err(Fault { text, may_pass: false });
         }
         Ok(Snapshot::new(catalog, manifest, &self.state.caches))
     }
@@ -148,27 +162,15 @@ impl Reloader {
     }
 }
 
-/// Removes the oldest notes, and every snapshot but the one that is served: the next is made from it. Names sort by number.
-async fn tidy(cache_dir: &Path, served: String) {
-    let folder = cache_dir.to_owned();
-    let _ = tokio::task::spawn_blocking(move || {
-        let Ok(entries) = std::fs::read_dir(&folder) else { return };
-        let mut names: Vec<PathBuf> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with("snapshots-"))
-            .map(|entry| entry.path())
-            .collect();
-        names.sort();
-        let is_note = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "verified");
-        let (notes, files): (Vec<_>, Vec<_>) = names.into_iter().partition(is_note);
-        let old = notes.len().saturating_sub(NOTES_MAX);
-        // What a download cut short left goes too: it has the name of one that is still to come.
-        let others = files.into_iter().filter(|path| path.file_name().is_none_or(|name| name != served.as_str()));
-        for name in notes.into_iter().take(old).chain(others) {
-            let _ = std::fs::remove_file(name);
-        }
-    })
-    .await;
+impl From<SnapshotError> for Fault {
+    fn from(error: SnapshotError) -> Self {
+        let may_pass = match &error {
+            SnapshotError::Store(error) => !matches!(error, StoreError::NotFound { .. }),
+            SnapshotError::File { .. } => true,
+            SnapshotError::Record { .. } | SnapshotError::Damaged { .. } => false,
+        };
+        Self { text: error.to_string(), may_pass }
+    }
 }
 
 fn jitter() -> Duration {

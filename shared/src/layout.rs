@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 /// Digits of a number in a name, so that names sort as numbers do.
@@ -37,9 +38,26 @@ pub fn changes(id: Ulid) -> Path {
     Path::from(format!("changes/{id}.json.zst"))
 }
 
-/// A snapshot after commit n. The ULID keeps two publishers of the same n apart.
-pub fn snapshot(n: u64, id: Ulid) -> Path {
-    Path::from(format!("snapshots/{n:0NUMBER_DIGITS$}-{id}.sqlite"))
+/// A snapshot's name: the commit it is the state after, and what keeps two publishers of it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct SnapshotName {
+    /// The number of the commit.
+    pub n: u64,
+    /// Of the publication.
+    pub id: Ulid,
+}
+
+/// What leads from one snapshot to another. Retention must know by names alone what a snapshot needs, whatever publishers that died have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct DeltaName {
+    /// The snapshot it leads to.
+    pub to: SnapshotName,
+    /// The snapshot it starts from.
+    pub from: SnapshotName,
+    /// The snapshot that is there as a whole file, and from which deltas lead to `from`.
+    pub whole: SnapshotName,
 }
 
 /// The folder of snapshots.
@@ -47,41 +65,77 @@ pub fn snapshots() -> Path {
     Path::from("snapshots")
 }
 
-/// The number of a snapshot's path.
-pub fn parse_snapshot(path: &Path) -> Option<(u64, Ulid)> {
-    let stem = path.as_ref().strip_prefix("snapshots/")?.strip_suffix(".sqlite")?;
-    let (n, id) = stem.split_once('-')?;
-    Some((exact_number(n)?, Ulid::from_string(id).ok()?))
+impl SnapshotName {
+    /// A new name for the state after commit n.
+    pub fn new(n: u64) -> Self {
+        Self { n, id: Ulid::generate() }
+    }
+
+    /// Where its file is, if it is there as a whole.
+    pub fn path(&self) -> Path {
+        Path::from(format!("snapshots/{self}.sqlite"))
+    }
+
+    /// The name of the snapshot that is there as this file.
+    pub fn parse(path: &Path) -> Option<Self> {
+        Self::parse_text(path.as_ref().strip_prefix("snapshots/")?.strip_suffix(".sqlite")?)
+    }
+
+    fn parse_text(text: &str) -> Option<Self> {
+        let (n, id) = text.split_once('-')?;
+        Some(Self { n: exact_number(n)?, id: Ulid::from_string(id).ok()? })
+    }
 }
 
-/// What leads to the snapshot after commit `to`. Retention must know by names alone what a snapshot needs, whatever publishers that died have left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeltaName {
-    /// The snapshot it leads to.
-    pub to: u64,
-    /// Keeps two publishers apart, as in the snapshot's own path.
-    pub id: Ulid,
-    /// The snapshot it starts from.
-    pub from: u64,
-    /// The snapshot that is there as a whole file, and from which deltas lead to `from`.
-    pub whole: u64,
+impl DeltaName {
+    /// Where it is.
+    pub fn path(&self) -> Path {
+        let Self { to, from, whole } = self;
+        Path::from(format!("snapshots/{to}-from-{from}-on-{whole}.delta"))
+    }
+
+    /// What a delta's path says.
+    pub fn parse(path: &Path) -> Option<Self> {
+        let stem = path.as_ref().strip_prefix("snapshots/")?.strip_suffix(".delta")?;
+        let (to, rest) = stem.split_once("-from-")?;
+        let (from, whole) = rest.split_once("-on-")?;
+        let name = SnapshotName::parse_text;
+        Some(Self { to: name(to)?, from: name(from)?, whole: name(whole)? })
+    }
 }
 
-/// A delta between two snapshots.
-pub fn delta(name: &DeltaName) -> Path {
-    let DeltaName { to, id, from, whole } = name;
-    Path::from(format!(
-        "snapshots/{to:0NUMBER_DIGITS$}-{id}-from-{from:0NUMBER_DIGITS$}-on-{whole:0NUMBER_DIGITS$}.delta"
-    ))
+impl std::fmt::Display for SnapshotName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:0NUMBER_DIGITS$}-{}", self.n, self.id)
+    }
 }
 
-/// What a delta's path says.
-pub fn parse_delta(path: &Path) -> Option<DeltaName> {
-    let stem = path.as_ref().strip_prefix("snapshots/")?.strip_suffix(".delta")?;
-    let parts: Vec<&str> = stem.split('-').collect();
-    let [to, id, "from", from, "on", whole] = parts.as_slice() else { return None };
-    let (to, from, whole) = (exact_number(to)?, exact_number(from)?, exact_number(whole)?);
-    Some(DeltaName { to, id: Ulid::from_string(id).ok()?, from, whole })
+impl From<SnapshotName> for String {
+    fn from(name: SnapshotName) -> Self {
+        name.path().into()
+    }
+}
+
+impl TryFrom<String> for SnapshotName {
+    type Error = String;
+
+    fn try_from(path: String) -> Result<Self, String> {
+        Self::parse(&Path::from(path.as_str())).ok_or_else(|| format!("{path} names no snapshot"))
+    }
+}
+
+impl From<DeltaName> for String {
+    fn from(name: DeltaName) -> Self {
+        name.path().into()
+    }
+}
+
+impl TryFrom<String> for DeltaName {
+    type Error = String;
+
+    fn try_from(path: String) -> Result<Self, String> {
+        Self::parse(&Path::from(path.as_str())).ok_or_else(|| format!("{path} names no step between snapshots"))
+    }
 }
 
 /// The folder of manifests.
@@ -155,10 +209,12 @@ mod tests {
         assert_eq!(parse_commit(&commit(17)), Some(17));
         assert_eq!(commit(17).as_ref(), "commits/00000000000000000017.json");
         assert_eq!(parse_manifest(&manifest(u64::MAX)), Some(u64::MAX));
-        assert_eq!(parse_snapshot(&snapshot(3, id)), Some((3, id)));
-        let name = DeltaName { to: 9, id, from: 7, whole: 3 };
-        assert_eq!(parse_delta(&delta(&name)), Some(name));
-        assert_eq!(parse_snapshot(&delta(&name)), None);
+        let of = |n| SnapshotName { n, id };
+        assert_eq!(SnapshotName::parse(&of(3).path()), Some(of(3)));
+        let name = DeltaName { to: of(9), from: of(7), whole: of(3) };
+        assert_eq!(DeltaName::parse(&name.path()), Some(name));
+        assert_eq!(SnapshotName::parse(&name.path()), None);
+        assert_eq!(serde_json::from_value::<DeltaName>(serde_json::json!(name)).unwrap(), name);
         assert_eq!(parse_gc(&gc(2)), Some(2));
         assert!(cog("default", id).as_ref().starts_with("cogs/default/20260101/"));
         assert_eq!(parse_cog(cog("default", id).as_ref()), Some(id));
@@ -170,5 +226,6 @@ mod tests {
             assert_eq!(parse_commit(&Path::from(name)), None);
         }
         assert_eq!(parse_cog("cogs/a/b/c/d.tif"), None);
+        assert!(serde_json::from_value::<SnapshotName>("snapshots/7.sqlite".into()).is_err());
     }
 }

@@ -1,27 +1,28 @@
 //! Snapshots: the catalogue as versioned, immutable SQLite files. A manifest makes one visible; nothing else does.
 
-use std::io::Read as _;
 use std::path::{Path as FilePath, PathBuf};
 
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::catalog::schema::newest_format;
-use crate::layout;
-use crate::record::{self, RecordError, hex};
+use crate::layout::{self, DeltaName, SnapshotName};
+use crate::record::{self, RecordError};
 use crate::store::{ReadStore, Store, StoreError};
 
 pub mod delta;
 mod fetch;
 mod publish;
+mod rotten;
+mod steps;
+mod verify;
 
-pub use fetch::{fetch, let_go};
+pub use fetch::Fetcher;
 pub use publish::{Draft, Published, publish, publish_draft, whole_is_due};
 
 const KIND: &str = "manifest";
-/// Bytes hashed at a time.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Steps in a manifest: enough to reach back to the whole file, and beyond it for servers that are a little behind.
+const STEPS_MAX: usize = 48;
 
 /// The record that makes a snapshot visible.
 ///
@@ -32,8 +33,9 @@ pub struct Manifest {
     pub n: u64,
     /// Of the catalogue's schema.
     pub format: i64,
-    /// The snapshot's name; where it is in the store, if it is there as a whole.
-    pub path: String,
+    /// Where it is in the store, if it is there as a whole.
+    #[serde(rename = "path")]
+    pub name: SnapshotName,
     /// The size of its file.
     pub bytes: u64,
     /// The SHA-256 of its file.
@@ -53,32 +55,30 @@ pub struct Manifest {
 /// A snapshot that is there as a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whole {
-    /// Its number.
-    pub n: u64,
     /// Where it is in the store.
-    pub path: String,
+    #[serde(rename = "path")]
+    pub name: SnapshotName,
     /// Its size.
     pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: String,
 }
 
 /// From one snapshot to a later one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// The snapshot it starts from.
-    pub from: u64,
-    /// The snapshot it leads to.
-    pub to: u64,
-    /// The delta in the store.
-    pub path: String,
+    /// Where the delta is in the store: which snapshots it is between.
+    #[serde(rename = "path")]
+    pub name: DeltaName,
     /// Its size.
     pub bytes: u64,
 }
 
 impl Manifest {
-    /// The steps that lead here from snapshot n; None if none do. From here, that is none.
-    pub fn steps_from(&self, n: u64) -> Option<&[Step]> {
-        let start = match self.steps.iter().position(|step| step.from == n) {
-            None if n == self.n => self.steps.len(),
+    /// The steps that lead here from a snapshot; None if none do. From here, that is none.
+    pub fn steps_from(&self, name: SnapshotName) -> Option<&[Step]> {
+        let start = match self.steps.iter().position(|step| step.name.from == name) {
+            None if name == self.name => self.steps.len(),
             found => found?,
         };
         Some(&self.steps[start..])
@@ -86,28 +86,31 @@ impl Manifest {
 
     /// What it can be made from by whoever has nothing: the snapshot that is there as a whole, and the steps from it.
     fn base(&self) -> (Whole, &[Step]) {
-        let own = || Whole { n: self.n, path: self.path.clone(), bytes: self.bytes };
+        let own = || Whole { name: self.name, bytes: self.bytes, sha256: self.sha256.clone() };
         let whole = self.whole.clone().unwrap_or_else(own);
-        let steps = self.steps_from(whole.n).unwrap_or_default();
+        let steps = self.steps_from(whole.name).unwrap_or_default();
         (whole, steps)
     }
 
     /// What is wrong with it as manifest n, if anything is.
     fn fault(&self, n: u64) -> Option<&'static str> {
-        let is_of = |path: &str, n| layout::parse_snapshot(&Path::from(path)).is_some_and(|(of, _)| of == n);
-        let is_step = |step: &Step| {
-            layout::parse_delta(&Path::from(step.path.as_str())).is_some_and(|d| (d.from, d.to) == (step.from, step.to))
-        };
-        let ends = self.steps.iter().map(|step| step.to);
-        let starts = self.steps.iter().skip(1).map(|step| step.from).chain([n]);
-        if self.n != n || !is_of(&self.path, n) {
+        if self.n != n || self.name.n != n {
             return Some("it is about another snapshot");
         }
-        let lead_here = ends.zip(starts).all(|(end, start)| end == start) && self.steps.iter().all(is_step);
-        let rests =
-            self.whole.as_ref().is_none_or(|w| is_of(&w.path, w.n) && w.n < n && self.steps_from(w.n).is_some());
+        if self.steps.len() > STEPS_MAX {
+            return Some("it has more steps than any");
+        }
+        let ends = self.steps.iter().map(|step| step.name.to);
+        let starts = self.steps.iter().skip(1).map(|step| step.name.from).chain([self.name]);
+        let lead_here = ends.zip(starts).all(|(end, start)| end == start);
+        let rests = self.whole.as_ref().is_none_or(|w| w.name.n < n && self.steps_from(w.name).is_some());
         (!lead_here || !rests).then_some("its steps do not lead to it")
     }
+}
+
+/// The bytes of steps together: numbers of a manifest, which may be any.
+fn bytes_of(steps: &[Step]) -> u64 {
+    steps.iter().fold(0, |sum, step| sum.saturating_add(step.bytes))
 }
 
 /// `latest.json`: saves requests, decides nothing.
@@ -181,27 +184,6 @@ pub async fn numbers_past(store: &ReadStore, n: u64) -> Result<Vec<u64>, Snapsho
     Ok(listed.iter().filter_map(|meta| layout::parse_manifest(&meta.location)).filter(|m| *m > n).collect())
 }
 
-/// The newest snapshot that verifies, as a local file, and what is wrong with newer ones, by number. An error says nothing about the snapshots: the store or this machine
-/// failed, or they need a newer Kiln.
-pub async fn newest_sound(
-    store: &ReadStore,
-    cache: &FilePath,
-) -> Result<(Option<(Manifest, PathBuf)>, Vec<(u64, SnapshotError)>), SnapshotError> {
-    let mut rotten = Vec::new();
-    for n in numbers_past(store, 0).await?.into_iter().rev() {
-        let found = match manifest(store, n).await {
-            Ok(manifest) => fetch(store, &manifest, cache).await.map(|file| (manifest, file)),
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(found) => return Ok((Some(found), rotten)),
-            Err(error) if error.is_rot() => rotten.push((n, error)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((None, rotten))
-}
-
 /// Manifest n.
 pub async fn manifest(store: &ReadStore, n: u64) -> Result<Manifest, SnapshotError> {
     let path = layout::manifest(n);
@@ -218,23 +200,16 @@ pub async fn manifest(store: &ReadStore, n: u64) -> Result<Manifest, SnapshotErr
     Ok(manifest)
 }
 
-fn sum_file(path: &FilePath) -> std::io::Result<(u64, String)> {
-    let mut file = std::fs::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut chunk)?;
-        if read == 0 {
-            return Ok((bytes, hex(&hasher.finalize())));
-        }
-        hasher.update(&chunk[..read]);
-        bytes += read as u64;
-    }
-}
-
 fn bad(n: u64, path: &Path, source: RecordError) -> SnapshotError {
     SnapshotError::Record { n, path: path.to_string(), source }
+}
+
+fn damaged(manifest: &Manifest, fault: String) -> SnapshotError {
+    SnapshotError::Damaged { n: manifest.n, path: manifest.name.into(), fault }
+}
+
+fn file_error(path: &FilePath, source: std::io::Error) -> SnapshotError {
+    SnapshotError::File { path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -257,10 +232,11 @@ mod tests {
         assert_eq!(manifest(&reader, 3).await.unwrap().n, 3);
         assert_eq!(numbers_past(&reader, 3).await.unwrap(), [5]);
         let newest = &manifest(&reader, 5).await.unwrap();
-        let file = fetch(&reader, newest, scratch.path()).await.unwrap();
+        let fetcher = Fetcher::new(reader.clone(), scratch.path());
+        let file = fetcher.fetch(newest).await.unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"snapshot 5");
         std::fs::write(&file, b"snapshot 6").unwrap();
-        let error = fetch(&reader, newest, scratch.path()).await.unwrap_err().to_string();
+        let error = fetcher.fetch(newest).await.unwrap_err().to_string();
         assert!(error.contains("checksum does not match") && error.contains("snapshots/"), "{error}");
     }
 
@@ -276,16 +252,18 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path().join("snapshots")).unwrap().count(), 1);
     }
 
+    fn name(n: u64) -> SnapshotName {
+        SnapshotName { n, id: ulid::Ulid::from_parts(n, 7) }
+    }
+
     fn step(from: u64, to: u64) -> Step {
-        let name = layout::DeltaName { to, id: ulid::Ulid::generate(), from, whole: 2 };
-        Step { from, to, path: layout::delta(&name).to_string(), bytes: 10 }
+        Step { name: DeltaName { to: name(to), from: name(from), whole: name(2) }, bytes: 10 }
     }
 
     fn of_steps(n: u64, whole: Option<u64>, steps: Vec<Step>) -> Manifest {
-        let path = |n| layout::snapshot(n, ulid::Ulid::generate()).to_string();
-        let whole = whole.map(|n| Whole { n, path: path(n), bytes: 100 });
         let sha256 = String::new();
-        Manifest { n, format: 1, path: path(n), bytes: 100, sha256, datasets: 0, at_ms: 0, whole, steps }
+        let whole = whole.map(|n| Whole { name: name(n), bytes: 100, sha256: sha256.clone() });
+        Manifest { n, format: 1, name: name(n), bytes: 100, sha256, datasets: 0, at_ms: 0, whole, steps }
     }
 
     #[test]
@@ -299,10 +277,13 @@ mod tests {
     fn steps_lead_from_where_one_is() {
         let manifest = of_steps(7, Some(3), vec![step(2, 3), step(3, 5), step(5, 7)]);
         assert_eq!(manifest.fault(7), None);
-        let from = |n| manifest.steps_from(n).map(|steps| steps.iter().map(|step| step.to).collect::<Vec<_>>());
+        let to = |steps: &[Step]| steps.iter().map(|step| step.name.to.n).collect::<Vec<_>>();
+        let from = |n| manifest.steps_from(name(n)).map(to);
         assert_eq!((from(2), from(5), from(7)), (Some(vec![3, 5, 7]), Some(vec![7]), Some(vec![])));
         assert_eq!((from(4), from(1)), (None, None));
         assert_eq!(manifest.base().1.len(), 2);
+        let of_another = SnapshotName::new(5);
+        assert_eq!(manifest.steps_from(of_another), None, "the same number, published anew");
     }
 
     #[test]
@@ -312,8 +293,8 @@ mod tests {
             of_steps(7, Some(2), vec![step(2, 3), step(3, 6)]),
             of_steps(7, Some(4), vec![step(2, 3), step(3, 7)]),
             of_steps(7, Some(3), Vec::new()),
-            of_steps(7, Some(2), vec![Step { path: "snapshots/x.delta".to_owned(), ..step(2, 7) }]),
             of_steps(6, None, Vec::new()),
+            of_steps(7, None, vec![step(6, 7); STEPS_MAX + 1]),
         ];
         for manifest in elsewhere {
             assert!(manifest.fault(7).is_some(), "{manifest:?}");

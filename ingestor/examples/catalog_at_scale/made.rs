@@ -64,7 +64,7 @@ pub(super) fn bounds(i: usize) -> Bbox {
     Bbox::from([west, south, west + 1.13, south + 1.07])
 }
 
-fn collection() -> Collection {
+pub(super) fn collection() -> Collection {
     Collection {
         name: "default".to_owned(),
         title: "synthetic".to_owned(),

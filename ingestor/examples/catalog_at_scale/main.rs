@@ -15,7 +15,7 @@ use std::time::Instant;
 use ingestor::publisher::Publisher;
 use ingestor::replica::Replica;
 use shared::catalog::{inputs, schema};
-use shared::snapshot;
+use shared::snapshot::{self, Fetcher};
 use shared::store::Store;
 
 /// Changes in one publication.
@@ -53,7 +53,7 @@ async fn main() {
     let reader = store.read_only();
     let n = schema_head(&replica).await;
     let manifest = snapshot::manifest(&reader, n).await.unwrap();
-    let file = snapshot::fetch(&reader, &manifest, &folder.join("cache")).await.unwrap();
+    let file = Fetcher::new(reader, folder.join("cache")).fetch(&manifest).await.unwrap();
     queries::run(&file, count);
     let server = served::Server::start(&folder, n).await;
     server.ask(count);

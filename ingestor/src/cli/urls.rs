@@ -8,7 +8,7 @@ use shared::catalog::query::DatasetQuery;
 use shared::catalog::reader::Catalog;
 use shared::dataset::{DataType, Dataset};
 use shared::grid::{TILE_SIZE, TileCoord, to_mercator};
-use shared::snapshot;
+use shared::snapshot::{self, Fetcher};
 use shared::store::ReadStore;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ pub(super) async fn print_when_ready(
 async fn first_urls(store: &ReadStore, cache: &std::path::Path, base: &str) -> Option<Vec<String>> {
     let n = snapshot::latest_hint(store).await.ok()??;
     let manifest = snapshot::manifest(store, n).await.ok()?;
-    let file = snapshot::fetch(store, &manifest, cache).await.ok()?;
+    let file = Fetcher::new(store.clone(), cache).fetch(&manifest).await.ok()?;
     let base = base.to_owned();
     let found = tokio::task::spawn_blocking(move || {
         let catalog = Catalog::open(&file).ok()?;

@@ -109,7 +109,7 @@ impl World {
     }
 
     async fn fetch(&self, n: u64, cache: &str) -> Result<Vec<u8>, snapshot::SnapshotError> {
-        let file = snapshot::fetch(&self.reader(), &self.manifest(n).await, &self.dir.path().join(cache)).await?;
+        let file = Fetcher::new(self.reader(), self.dir.path().join(cache)).fetch(&self.manifest(n).await).await?;
         assert_eq!(Catalog::open(&file).unwrap().n(), n);
         Ok(std::fs::read(file).unwrap())
     }
@@ -208,7 +208,8 @@ async fn a_damaged_or_missing_delta_costs_a_whole_file_or_an_older_snapshot() {
     world.fetch(first, "warm").await.unwrap();
     let second = world.change_and_publish(&publisher).await;
     // The file that the step starts from is not what it was: found by the sum of the result.
-    let served = world.dir.path().join("warm").join(world.manifest(first).await.path.replace('/', "-"));
+    let name = world.manifest(first).await.name.path();
+    let served = world.dir.path().join("warm").join(name.as_ref().replace('/', "-"));
     let mut bytes = std::fs::read(&served).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
@@ -216,12 +217,12 @@ async fn a_damaged_or_missing_delta_costs_a_whole_file_or_an_older_snapshot() {
     world.fetch(second, "warm").await.unwrap();
     let third = world.change_and_publish(&publisher).await;
     let step = world.manifest(third).await.steps.pop().unwrap();
-    let mut delta = world.store.get(&step.path.as_str().into()).await.unwrap().to_vec();
+    let mut delta = world.store.get(&step.name.path()).await.unwrap().to_vec();
     let middle = delta.len() / 2;
     delta[middle] ^= 1;
-    world.store.overwrite(&step.path.as_str().into(), delta.into()).await.unwrap();
+    world.store.overwrite(&step.name.path(), delta.into()).await.unwrap();
     assert!(world.fetch(third, "warm").await.unwrap_err().is_rot());
-    let (sound, rotten) = snapshot::newest_sound(&world.reader(), &world.dir.path().join("warm")).await.unwrap();
+    let (sound, rotten) = Fetcher::new(world.reader(), world.dir.path().join("warm")).newest_sound().await.unwrap();
     assert_eq!((sound.unwrap().0.n, rotten.len()), (second, 1));
     // A publisher that starts notices, and makes room for one that can be used.
     let again = world.publisher("again").await;
@@ -229,7 +230,7 @@ async fn a_damaged_or_missing_delta_costs_a_whole_file_or_an_older_snapshot() {
     let fourth = again.publish().await.unwrap();
     assert!(fourth > third);
     world.fetch(fourth, "warm").await.unwrap();
-    world.store.delete(&step.path.as_str().into()).await.unwrap();
+    world.store.delete(&step.name.path()).await.unwrap();
     assert!(world.fetch(third, "other").await.unwrap_err().is_rot());
 }
 
@@ -239,7 +240,7 @@ async fn a_repair_takes_away_what_does_not_verify() {
     let publisher = world.filled().await;
     let n = world.change_and_publish(&publisher).await;
     let step = world.manifest(n).await.steps.pop().unwrap();
-    world.store.overwrite(&step.path.as_str().into(), "rot".into()).await.unwrap();
+    world.store.overwrite(&step.name.path(), "rot".into()).await.unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let report = crate::repair::repair(&world.store, scratch.path()).await.unwrap();
     assert!(report[0].contains("does not verify"), "{report:?}");
@@ -255,11 +256,94 @@ async fn a_local_store_makes_what_is_not_there_whole() {
     let publisher = world.filled().await;
     let n = world.change_and_publish(&publisher).await;
     let whole = world.manifest(n).await.whole.unwrap();
-    let in_place = world.store.local_path(&whole.path.as_str().into()).unwrap();
+    let in_place = world.store.local_path(&whole.name.path()).unwrap();
     let before = std::fs::read(&in_place).unwrap();
     world.fetch(n, "cache").await.unwrap();
     assert!(std::fs::read(&in_place).unwrap() == before, "what a server may have open is never changed");
-    let of_whole =
-        snapshot::fetch(&world.reader(), &world.manifest(whole.n).await, &world.dir.path().join("cache")).await;
+    let fetcher = Fetcher::new(world.reader(), world.dir.path().join("cache"));
+    let of_whole = fetcher.fetch(&world.manifest(whole.name.n).await).await;
     assert_eq!(of_whole.unwrap(), in_place);
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_costs_no_whole_file() {
+    let mut world = World::new();
+    let first = world.filled().await;
+    let second = world.publisher("second").await;
+    world.change_and_publish(&second).await;
+    world.change_and_publish(&first).await;
+    // Nothing but steps can be had from now on.
+    world.forget_wholes().await;
+    second.replica.follow().await.unwrap();
+    let blocked = world.dir.path().join("second/publish/snapshots");
+    std::fs::write(&blocked, "no folder can be made here").unwrap();
+    let input = world.put(DATASETS * 3, 0);
+    second.replica.append("test", vec![vec![input]]).await.unwrap();
+    assert!(second.publish().await.unwrap_err().may_pass());
+    std::fs::remove_file(&blocked).unwrap();
+    let n = second.publish().await.unwrap();
+    assert!(world.manifest(n).await.whole.is_some(), "what was known before was still known");
+    let left = std::fs::read_dir(world.dir.path().join("second/publish")).unwrap().count();
+    assert_eq!(left, 0, "nothing is left of either try");
+}
+
+#[tokio::test]
+async fn who_starts_again_does_so_from_what_was_fetched_already() {
+    let mut world = World::new();
+    let first = world.filled().await;
+    let second = world.publisher("second").await;
+    second.replica.with(|conn| Ok(conn.execute_batch("VACUUM")?)).await.unwrap();
+    let n = world.change_and_publish(&first).await;
+    assert_eq!(second.newest_published().await.unwrap(), n);
+    // Were it fetched again, it would not be there.
+    world.forget_wholes().await;
+    let n = world.change_and_publish(&second).await;
+    let manifest = world.manifest(n).await;
+    assert!(manifest.steps.last().unwrap().bytes < manifest.bytes / 4, "{:?}", manifest.steps);
+    assert_eq!(std::fs::read_dir(world.dir.path().join("second/publish")).unwrap().count(), 0);
+}
+
+/// Leaves more than a quarter of a replica's pages unused.
+async fn leave_unused(replica: &Replica) {
+    let fill =
+        "CREATE TABLE filler (x); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
+                INSERT INTO filler SELECT randomblob(2000) FROM n; DROP TABLE filler";
+    replica.with(move |conn| Ok(conn.execute_batch(fill)?)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_packed_catalogue_goes_whole_and_only_so() {
+    let mut world = World::new();
+    let publisher = world.filled().await;
+    world.change_and_publish(&publisher).await;
+    leave_unused(&publisher.replica).await;
+    let deltas = world.stored(".delta").await.len();
+    let n = world.change_and_publish(&publisher).await;
+    let manifest = world.manifest(n).await;
+    assert_eq!((manifest.whole.is_none(), manifest.steps.len()), (true, 0));
+    assert_eq!(world.stored(".delta").await.len(), deltas);
+    world.fetch(n, "cold").await.unwrap();
+    let next = world.change_and_publish(&publisher).await;
+    assert_eq!(world.manifest(next).await.steps.len(), 1, "what follows is a step from there");
+}
+
+#[tokio::test]
+async fn a_catalogue_that_cannot_be_packed_is_published_as_it_is() {
+    let mut world = World::new();
+    let publisher = world.filled().await;
+    leave_unused(&publisher.replica).await;
+    publisher.replica.with(|conn| Ok(conn.busy_timeout(Duration::ZERO)?)).await.unwrap();
+    let path = format!("{}", DATASETS * 3);
+    let put = world.put(DATASETS * 3, 0);
+    publisher.replica.append("test", vec![vec![put]]).await.unwrap();
+    // Whoever reads keeps SQLite from packing, as a full disk would.
+    let reader = rusqlite::Connection::open(world.dir.path().join("first/replica.sqlite")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM inputs").unwrap();
+    let before = publisher.replica.bytes().unwrap();
+    let n = publisher.publish().await.unwrap();
+    assert_eq!(world.manifest(n).await.bytes, before);
+    world.fetch(n, "cold").await.unwrap();
+    drop(reader);
+    let found = publisher.replica.with(move |conn| shared::catalog::inputs::find(conn, "s", &path)).await.unwrap();
+    assert!(found.is_some());
 }

@@ -191,7 +191,7 @@ async fn a_rotten_snapshot_is_passed_over() {
     replica.append("test", vec![reject("b", 0, "x")]).await.unwrap();
     let n = world.publish(&replica).await;
     let manifest = snapshot::manifest(&world.store.read_only(), n).await.unwrap();
-    let file = world.store.local_path(&manifest.path.as_str().into()).unwrap();
+    let file = world.store.local_path(&manifest.name.path()).unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -202,4 +202,14 @@ async fn a_rotten_snapshot_is_passed_over() {
     assert!(report[0].contains("checksum"), "{report:?}");
     assert_eq!(snapshot::numbers_past(&world.store.read_only(), 0).await.unwrap(), [1]);
     assert_eq!(snapshot::latest_hint(&world.store.read_only()).await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn what_a_rebuild_left_when_it_was_killed_is_swept() {
+    let world = World::new();
+    let left = world.dir.path().join("r/snapshots");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("snapshots-1.sqlite"), "large").unwrap();
+    world.replica("r").await;
+    assert!(!left.exists());
 }

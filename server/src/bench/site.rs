@@ -11,6 +11,7 @@ use shared::catalog::{apply, schema};
 use shared::collection::{Collection, Key, OnConflict, Style};
 use shared::commit::Commit;
 use shared::dataset::{Compression, DataType, Predictor};
+use shared::layout::SnapshotName;
 use shared::snapshot::Manifest;
 use shared::store::ReadStore;
 use tokio::runtime::Runtime;
@@ -49,7 +50,7 @@ impl Site {
         let manifest = Manifest {
             n: N,
             format: schema::newest_format(),
-            path: String::new(),
+            name: SnapshotName::new(N),
             bytes: 0,
             sha256: String::new(),
             datasets: 1,

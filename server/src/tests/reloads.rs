@@ -122,3 +122,35 @@ async fn a_step_that_does_not_verify_is_passed_over() {
     assert!(ready["last_error"].as_str().unwrap().contains("does not apply"), "{ready}");
     assert!(cached(&scene).is_empty(), "nothing is left of it: {:?}", cached(&scene));
 }
+
+#[tokio::test]
+async fn rot_is_left_to_the_listing_and_what_may_pass_is_not() {
+    let mut scene = scene();
+    scene.publish().await;
+    let served = scene.serve().await;
+    scene.publish_step().await;
+    let manifest = shared::snapshot::manifest(&scene.store.read_only(), 3).await.unwrap();
+    let step = scene.file(manifest.steps[0].name.path().as_ref());
+    std::fs::rename(&step, scene.file("aside")).unwrap();
+    std::fs::create_dir(&step).unwrap();
+    assert!(!served.reloader.look().await, "what this machine cannot read it may soon");
+    std::fs::remove_dir(&step).unwrap();
+    std::fs::rename(scene.file("aside"), &step).unwrap();
+    flip(&scene, "00000000000000000003");
+    assert!(served.reloader.look().await, "looking again at once would find no more");
+    assert!(served.ok("/ready").await["last_error"].is_string());
+}
+
+#[tokio::test]
+async fn a_snapshot_with_another_number_of_datasets_than_was_published_is_not_served() {
+    let mut scene = scene();
+    scene.publish().await;
+    let served = scene.serve().await;
+    let next = scene.file_of_next();
+    let format = shared::catalog::schema::newest_format();
+    assert!(shared::snapshot::publish(&scene.store, &next, 3, format, 7, 0).await.unwrap());
+    served.reloader.look().await;
+    let ready = served.ok("/ready").await;
+    assert_eq!(ready["snapshot"], 2);
+    assert!(ready["last_error"].as_str().unwrap().contains("its manifest says"), "{ready}");
+}

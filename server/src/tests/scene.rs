@@ -12,8 +12,9 @@ use shared::collection::{Collection, Style};
 use shared::commit::Commit;
 use shared::dataset::{CogLayout, Compression, DataType, Dataset, Level, MaskTables, Predictor, Validity};
 use shared::grid::{Placement, TILE_PIXELS, TILE_SIZE, from_mercator};
+use shared::layout::SnapshotName;
 use shared::snapshot::delta::{self, Pages};
-use shared::snapshot::{self, Draft, Published};
+use shared::snapshot::{self, Draft, Fetcher, Published};
 use shared::store::Store;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -108,18 +109,19 @@ impl Scene {
         let reader = self.store.read_only();
         let before = snapshot::manifest(&reader, self.n - 1).await.unwrap();
         let cache = self.dir.path().join("of the publisher");
-        let pages = Pages::of(&snapshot::fetch(&reader, &before, &cache).await.unwrap()).unwrap();
+        let pages = Pages::of(&Fetcher::new(reader, cache).fetch(&before).await.unwrap()).unwrap();
         let delta = self.dir.path().join(format!("delta-{}", self.n));
-        let compared = delta::make(&clean, &pages, (before.n, self.n), &delta).unwrap();
+        let name = SnapshotName::new(self.n);
+        let compared = delta::make(&clean, Some((&pages, before.name)), name, &delta).unwrap();
         let draft = Draft {
-            n: self.n,
+            name,
             format: schema::newest_format(),
             datasets: self.datasets.len() as u64,
             at_ms: 0,
             bytes: compared.bytes,
             sha256: compared.sha256,
             whole: None,
-            step: Some((before, delta.clone(), std::fs::metadata(&delta).unwrap().len())),
+            step: Some((before, delta, compared.delta_bytes)),
             seen: self.n - 1,
         };
         assert!(matches!(snapshot::publish_draft(&self.store, draft).await.unwrap(), Published::Won(_)));
@@ -127,7 +129,7 @@ impl Scene {
     }
 
     /// The catalogue of what was added so far, after the next commit.
-    fn file_of_next(&mut self) -> PathBuf {
+    pub(super) fn file_of_next(&mut self) -> PathBuf {
         self.n += 1;
         let file = self.dir.path().join(format!("replica-{}", self.n));
         let mut conn = schema::open_replica(&file).unwrap();
@@ -176,8 +178,7 @@ impl Scene {
         let state = AppState::with_page(self.store.read_only(), settings, true, page);
         let reloader = Reloader {
             state: state.clone(),
-            store: self.store.read_only(),
-            cache_dir: self.dir.path().join("cache"),
+            fetcher: Fetcher::new(self.store.read_only(), self.dir.path().join("cache")),
             hint: std::sync::Arc::default(),
             every: None,
         };

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::schema::head;
-use super::{CatalogError, datasets, rows, schema, totals};
+use super::schema::{KEY_SEPARATOR, head};
+use super::{CatalogError, datasets, packed, rows, schema, totals};
 use crate::collection::{Collection, OnConflict};
 use crate::commit::{Change, Commit, InputRef};
 use crate::dataset::Dataset;
@@ -97,6 +97,8 @@ fn check_with(
             && bounds.south <= bounds.north
             && bounds.west.is_finite()
             && bounds.east.is_finite()
+            && d.keys.iter().all(|value| !value.contains(|c| c <= KEY_SEPARATOR))
+            && packed::fits(d)
     };
     if !datasets.iter().all(|d| fits(d) && distinct.insert(&d.keys)) {
         return Ok(Some(Stale::Unfit(format!("a dataset of {} does not fit its collection", input.path))));
@@ -145,7 +147,7 @@ const GONE: Row<'_> =
 struct Fold<'t> {
     tx: &'t Transaction<'t>,
     n: u64,
-    /// Collections that lost datasets.
+    /// Collections whose totals must be settled.
     shrunk: RefCell<BTreeSet<i64>>,
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{CatalogError, packed, rows, totals};
+use crate::bbox::Bbox;
 use crate::dataset::Dataset;
 
 /// Adds a dataset of an input.
@@ -32,13 +33,15 @@ pub(super) fn insert(conn: &Connection, collection: i64, input: i64, dataset: &D
     conn.prepare_cached("INSERT INTO records VALUES (?1, ?2)")?.execute(params![id, record])?;
     let mut name = conn.prepare_cached("INSERT INTO dataset_keys VALUES (?1, ?2, ?3, ?4)")?;
     let mut count = conn.prepare_cached(
-        "INSERT INTO key_values VALUES (?1, ?2, ?3, 1) ON CONFLICT DO UPDATE SET datasets = datasets + 1",
+        "INSERT INTO key_values VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET datasets = datasets + 1,
+           west = min(west, ?4), south = min(south, ?5), east = max(east, ?6), north = max(north, ?7)",
     )?;
+    let [west, south, east, north] = totals::edges(&bounds);
     for (index, value) in dataset.keys.iter().enumerate() {
         if index > 0 {
             name.execute(params![collection, index as i64, value, keys])?;
         }
-        count.execute(params![collection, index as i64, value])?;
+        count.execute(params![collection, index as i64, value, west, south, east, north])?;
     }
     let mut statement = conn.prepare_cached("INSERT INTO footprints VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let (first, second) = bounds.split();
@@ -48,14 +51,18 @@ pub(super) fn insert(conn: &Connection, collection: i64, input: i64, dataset: &D
     totals::add(conn, collection, &bounds)
 }
 
-/// Deletes all datasets of an input. Returns the collections that lost some.
+/// Deletes all datasets of an input. Returns the collections whose totals must be settled.
 pub(super) fn delete(conn: &Connection, input: i64) -> Result<BTreeSet<i64>, CatalogError> {
-    let mut statement = conn.prepare_cached("SELECT id, collection, keys FROM datasets WHERE input = ?1")?;
-    let found: Vec<(i64, i64, String)> = statement
-        .query_map(params![input], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+    let mut statement =
+        conn.prepare_cached("SELECT id, collection, keys, west, south, east, north FROM datasets WHERE input = ?1")?;
+    let bounds = |row: &Row<'_>| {
+        Ok::<_, rusqlite::Error>(Bbox { west: row.get(3)?, south: row.get(4)?, east: row.get(5)?, north: row.get(6)? })
+    };
+    let found: Vec<(i64, i64, String, Bbox)> = statement
+        .query_map(params![input], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, bounds(row)?)))?
         .collect::<Result<_, _>>()?;
     let mut shrunk = BTreeSet::new();
-    for (id, collection, keys) in found {
+    for (id, collection, keys, bounds) in found {
         conn.prepare_cached("DELETE FROM footprints WHERE id = ?1")?.execute(params![2 * id])?;
         conn.prepare_cached("DELETE FROM footprints WHERE id = ?1")?.execute(params![2 * id + 1])?;
         for (index, value) in rows::split_keys(&keys).iter().enumerate() {
@@ -75,8 +82,9 @@ pub(super) fn delete(conn: &Connection, input: i64) -> Result<BTreeSet<i64>, Cat
         }
         conn.prepare_cached("DELETE FROM records WHERE dataset = ?1")?.execute(params![id])?;
         conn.prepare_cached("DELETE FROM datasets WHERE id = ?1")?.execute(params![id])?;
-        totals::remove(conn, collection)?;
-        shrunk.insert(collection);
+        if totals::remove(conn, collection, &bounds)? {
+            shrunk.insert(collection);
+        }
     }
     Ok(shrunk)
 }

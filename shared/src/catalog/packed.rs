@@ -11,6 +11,7 @@
 //! unpacked is the same.
 
 use std::cell::RefCell;
+use std::io;
 use std::sync::LazyLock;
 
 use zstd::bulk::{Compressor, Decompressor};
@@ -22,10 +23,12 @@ use crate::dataset::Dataset;
 pub(super) const DICTIONARY: &[u8] = include_bytes!("record.dict.json");
 /// Higher levels hardly pack better.
 const LEVEL: i32 = 3;
-/// No record is longer when unpacked: a reader's bound.
+/// No record is longer when unpacked.
 const RECORD_BYTES_MAX: usize = 64 << 20;
 /// Items of a list are read into memory of so many at first.
 const ITEMS_AT_ONCE: u64 = 1024;
+/// A number of a list takes no more, packed: a varint of 64 bits, or a byte and an f64.
+const NUMBER_BYTES_MAX: usize = 10;
 /// Integers of this size and more are not told from their neighbours by an f64.
 const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -68,6 +71,9 @@ pub(super) fn pack(dataset: &Dataset) -> Result<Vec<u8>, serde_json::Error> {
         write_varint(&mut bytes, zigzag(count.wrapping_sub(last) as i64));
         last = count;
     }
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(serde_json::Error::io(too_long()));
+    }
     let mut compressor = Compressor::with_prepared_dictionary(&ENCODER).map_err(serde_json::Error::io)?;
     compressor.compress(&bytes).map_err(serde_json::Error::io)
 }
@@ -76,7 +82,7 @@ pub(super) fn pack(dataset: &Dataset) -> Result<Vec<u8>, serde_json::Error> {
 pub(super) fn unpack(packed: &[u8]) -> Result<Dataset, serde_json::Error> {
     let bytes = decompress(packed).map_err(serde_json::Error::io)?;
     let mut rest = bytes.as_slice();
-    let damaged = || serde_json::Error::io(std::io::Error::other("its record is cut short"));
+    let damaged = || serde_json::Error::io(io::Error::other("its record is cut short"));
     let length = read_varint(&mut rest).and_then(|n| usize::try_from(n).ok()).ok_or_else(damaged)?;
     let (json, lists) = rest.split_at_checked(length).ok_or_else(damaged)?;
     let mut dataset: Dataset = serde_json::from_slice(json)?;
@@ -88,9 +94,32 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Dataset, serde_json::Error> {
     Ok(dataset)
 }
 
-fn decompress(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+/// Whether a record is short enough to be read again.
+pub(super) fn fits(dataset: &Dataset) -> bool {
+    struct Room(usize);
+    impl io::Write for Room {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or_else(too_long)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    // Its lists may take more as JSON than packed, where no number takes more than these.
+    let lists = dataset.metadata.statistics.as_ref().map_or(0, |s| s.percentiles.len() + s.histogram.counts.len());
+    let room = RECORD_BYTES_MAX.saturating_sub(NUMBER_BYTES_MAX * (lists + 3));
+    serde_json::to_writer(Room(room), dataset).is_ok()
+}
+
+fn too_long() -> io::Error {
+    io::Error::other("its record is longer than any")
+}
+
+fn decompress(packed: &[u8]) -> io::Result<Vec<u8>> {
     let bytes = Decompressor::upper_bound(packed).filter(|bytes| *bytes <= RECORD_BYTES_MAX);
-    let bytes = bytes.ok_or_else(|| std::io::Error::other("its record is longer than any"))?;
+    let bytes = bytes.ok_or_else(too_long)?;
     UNPACK.with_borrow_mut(|known| {
         let decompressor = match known {
             Some(decompressor) => decompressor,
@@ -191,6 +220,16 @@ mod tests {
             };
             assert_eq!(bits(&back), bits(&dataset), "a negative zero stays one");
         }
+    }
+
+    #[test]
+    fn a_record_that_would_not_read_again_is_refused() {
+        let mut dataset = record(vec![1.5; 99], vec![u64::MAX; 256]);
+        assert!(fits(&dataset));
+        dataset.metadata.user.insert("text".to_owned(), "x".repeat(RECORD_BYTES_MAX - 32_768).into());
+        assert!(fits(&dataset) && pack(&dataset).is_ok());
+        dataset.metadata.user.insert("more".to_owned(), "x".repeat(32_768).into());
+        assert!(!fits(&dataset) && pack(&dataset).is_err());
     }
 
     #[test]

@@ -14,16 +14,18 @@ use super::schema::KEY_SEPARATOR;
 use super::{CatalogError, totals};
 
 mod key_tests;
+mod places;
 
-use key_tests::{KeyTests, count_by_key, literal_start, tests_of};
+use key_tests::{KeyTests, count_by_key, literal_start, tests_of, text_after};
 
 /// Key values, and boxes, looked at to learn how many datasets a condition leaves: so many or more count as many.
 const LOOKED_AT_MAX: usize = 2000;
 /// What a row costs that is looked at, in units of one that is found in its place in an index: to sort it, to test its bounds.
 const SORT_COST: f64 = 2.0;
 const BOUNDS_COST: f64 = 3.0;
-/// A box that holds a larger part of all footprints leaves so many that a page is found without gathering them.
-const FOOTPRINTS_PART: f64 = 0.2;
+/// And to gather a footprint in the box first, and to look whether it is among these.
+const FOOTPRINT_COST: f64 = 1.0;
+const FOUND_COST: f64 = 0.5;
 
 /// The edges of a dataset's bounds, as columns.
 const EDGES: &str = "d.west, d.south, d.east, d.north";
@@ -44,6 +46,8 @@ enum Finder {
     Key(usize),
     /// The R-tree.
     Bounds,
+    /// The index of names, where values of the keys up to this one are met by the box.
+    Places(usize),
 }
 
 /// A question about a collection's datasets.
@@ -53,8 +57,16 @@ pub(super) struct Plan<'a> {
     /// By index of the key; keys without a condition have none.
     tests: Vec<(usize, KeyTests<'a>)>,
     finder: Finder,
-    /// Whether the footprints in the box are few enough to be gathered first, however rows are found.
+    /// Whether the footprints in the box are gathered first, however rows are found.
     knows_footprints: bool,
+}
+
+/// What a finder costs.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    finder: Finder,
+    knows_footprints: bool,
+    all: f64,
 }
 
 impl Sql<'_> {
@@ -90,30 +102,42 @@ impl<'a> Plan<'a> {
         // As if no condition had to do with another.
         let matching =
             found.iter().map(|(_, n)| *n).chain(in_bounds).fold(total, |left, n| left * (n / total.max(1.0)));
+        // What is passed until a page is full, if it is found in order.
+        let passed = |rows: f64, is_ordered: bool| match needed {
+            Some(needed) if is_ordered => rows.min(needed as f64 * rows / matching.max(1.0)),
+            _ => rows,
+        };
         let cost = |finder: Finder| {
             let rows = match finder {
                 Finder::Names => {
                     found.iter().filter(|(key, _)| plan.narrows_names(*key)).map(|(_, n)| *n).fold(total, f64::min)
                 }
                 Finder::Key(by) => found.iter().find(|(key, _)| *key == by).map_or(total, |(_, n)| *n),
-                Finder::Bounds => in_bounds.unwrap_or(total),
+                Finder::Bounds | Finder::Places(_) => in_bounds.unwrap_or(total),
             };
             let ordered = needed.is_none() || plan.is_ordered(finder, order);
-            let passed = match needed {
-                Some(needed) if ordered => rows.min(needed as f64 * rows / matching.max(1.0)),
-                _ => rows,
+            let passed = passed(rows, ordered);
+            let (tested, gathered) = match in_bounds {
+                None => (0.0, f64::INFINITY),
+                Some(_) if finder == Finder::Bounds => (passed * BOUNDS_COST, f64::INFINITY),
+                Some(n) => (passed * BOUNDS_COST, passed * FOUND_COST + n * FOOTPRINT_COST),
             };
-            let bounds = if finder == Finder::Bounds || in_bounds.is_some() { BOUNDS_COST } else { 0.0 };
-            passed * (1.0 + bounds + if ordered { 0.0 } else { SORT_COST })
+            let all = passed * (1.0 + if ordered { 0.0 } else { SORT_COST }) + tested.min(gathered);
+            Cost { finder, knows_footprints: gathered < tested, all }
         };
         let keys = plan.tests.iter().map(|(key, _)| *key).chain(order.iter().copied()).filter(|key| *key > 0);
         let finders = keys.map(Finder::Key).chain(filter.bbox.map(|_| Finder::Bounds));
-        let best = finders.fold((Finder::Names, cost(Finder::Names)), |best, finder| {
-            let cost = cost(finder);
-            if cost < best.1 { (finder, cost) } else { best }
-        });
-        plan.finder = best.0;
-        plan.knows_footprints = in_bounds.is_some_and(|n| n < total * FOOTPRINTS_PART);
+        let mut costs: Vec<Cost> = std::iter::once(Finder::Names).chain(finders).map(cost).collect();
+        if let Some(bbox) = filter.bbox.filter(|_| needed.is_some() && plan.sorted_by(order).is_empty()) {
+            for depth in places::depths(conn, (collection, total), &plan.tests, &bbox)? {
+                // The beginnings are passed as the rows are.
+                let all = passed(depth.cost + depth.rows * (1.0 + BOUNDS_COST), true);
+                costs.push(Cost { finder: Finder::Places(depth.key), knows_footprints: false, all });
+            }
+        }
+        if let Some(best) = costs.iter().min_by(|a, b| a.all.total_cmp(&b.all)) {
+            (plan.finder, plan.knows_footprints) = (best.finder, best.knows_footprints);
+        }
         Ok(plan)
     }
 
@@ -137,23 +161,39 @@ impl<'a> Plan<'a> {
     /// The same rows in the order of a query, and its page of them.
     fn ordered(&self, query: &'a DatasetQuery, mut sql: Sql<'a>) -> Sql<'a> {
         let names = self.names();
-        // Ties, and the order when none was asked for: all keys.
-        let order: Vec<String> =
-            self.sorted_by(&query.order_by).into_iter().map(|key| self.value(key)).chain([names.to_owned()]).collect();
-        if let Some(after) = &query.after {
-            let marks = vec!["?"; order.len()].join(",");
-            let _ =
-                write!(sql.text, " AND ({}) {} ({marks})", order.join(","), if query.ascending { '>' } else { '<' });
-            for key in self.sorted_by(&query.order_by) {
-                sql.parameters.push(after.get(key).map_or("", String::as_str).into());
-            }
-            sql.parameters.push(join_keys(after).into());
-        }
+        let sorted_by = self.sorted_by(&query.order_by);
         let direction = if query.ascending { "ASC" } else { "DESC" };
-        let ordered: Vec<String> = order.iter().map(|part| format!("{part} {direction}")).collect();
+        // Ties, and the order when none was asked for: all keys.
+        let by_names = match self.finder {
+            Finder::Places(depth) if sorted_by.is_empty() => (0..=depth).map(places::value).collect(),
+            _ => sorted_by.iter().map(|key| self.value(*key)).collect::<Vec<_>>(),
+        };
+        let order = by_names.into_iter().chain([names.to_owned()]);
+        if let Some(after) = &query.after {
+            self.write_after(query, after, &mut sql);
+        }
+        let ordered: Vec<String> = order.map(|part| format!("{part} {direction}")).collect();
         let _ = write!(sql.text, " ORDER BY {}", ordered.join(", "));
         sql.page(query.limit, query.offset);
         sql
+    }
+
+    /// The condition that a dataset comes after one in the order.
+    fn write_after(&self, query: &'a DatasetQuery, after: &'a [String], sql: &mut Sql<'a>) {
+        let value_after = |key: usize| after.get(key).map_or("", String::as_str);
+        // One that the filter would not find may lie before or after all that have the filter's values.
+        let is_found = self.tests.iter().all(|(key, tests)| tests.one().is_none_or(|one| one == value_after(*key)));
+        let by = if is_found { self.sorted_by(&query.order_by) } else { query.order_by.clone() };
+        let sign = if query.ascending { '>' } else { '<' };
+        let order: Vec<String> = by.iter().map(|key| self.value(*key)).chain([self.names().to_owned()]).collect();
+        let _ = write!(sql.text, " AND ({}) {sign} ({})", order.join(","), vec!["?"; order.len()].join(","));
+        sql.parameters.extend(by.iter().map(|key| ToSqlOutput::from(value_after(*key))));
+        sql.parameters.push(join_keys(after).into());
+        if by.is_empty() && matches!(self.finder, Finder::Places(_)) {
+            // No value before the first of its own is looked at.
+            let _ = write!(sql.text, " AND {} {sign}= ?", places::value(0));
+            sql.parameters.push(value_after(0).into());
+        }
     }
 
     /// How many datasets match.
@@ -234,6 +274,11 @@ impl<'a> Plan<'a> {
                 sql.text += ") AND +d.collection = ?";
                 sql.parameters.push(self.collection.into());
             }
+            Finder::Places(depth) => {
+                if let Some(bbox) = &self.filter.bbox {
+                    places::write((self.collection, depth), &self.tests, bbox, &mut sql);
+                }
+            }
         }
         self.write_tests(&mut sql);
         sql
@@ -244,7 +289,7 @@ impl<'a> Plan<'a> {
             tests.write(&self.value(*key), sql);
         }
         if let Some(bbox) = self.filter.bbox {
-            if self.finder != Finder::Bounds && self.knows_footprints {
+            if self.knows_footprints {
                 // The sign keeps this a test of what is found, which needs the index of names only.
                 sql.text += " AND +d.id IN (";
                 self.write_footprints(sql);
@@ -280,10 +325,10 @@ impl<'a> Plan<'a> {
         let fixed: Vec<&str> = (0..).map_while(|key| self.one(key)).collect();
         if let [_, ..] = fixed.as_slice() {
             let start = fixed.join(&KEY_SEPARATOR.to_string());
-            // What follows the separator: a collection of one key has names without any.
+            // A collection of one key has names without a separator.
             sql.text += " AND d.keys >= ? AND d.keys < ?";
-            let end = format!("{start}{}", char::from(KEY_SEPARATOR as u8 + 1));
-            sql.parameters.extend([ToSqlOutput::from(start), ToSqlOutput::from(end)]);
+            let end = names_end(&start);
+            sql.parameters.extend([start, end].map(ToSqlOutput::from));
             return;
         }
         let Some((_, first)) = self.tests.iter().find(|(key, _)| *key == 0) else { return };
@@ -291,13 +336,16 @@ impl<'a> Plan<'a> {
             sql.text += " AND d.keys >= ?";
             sql.parameters.push((*from).into());
         }
-        for start in first.globs.iter().map(|glob| literal_start(glob)).filter(|start| !start.is_empty()) {
-            sql.text += " AND d.keys >= ? AND d.keys <= ?";
-            sql.parameters.extend([start.to_owned(), format!("{start}{}", char::MAX)].map(ToSqlOutput::from));
+        for start in first.globs.iter().map(|glob| literal_start(glob)) {
+            if let Some(end) = text_after(start) {
+                sql.text += " AND d.keys >= ? AND d.keys < ?";
+                sql.parameters.extend([start.to_owned(), end].map(ToSqlOutput::from));
+            }
         }
-        for to in &first.to {
+        // What is asked for may hold what no value does, and names of lower values come after it.
+        for to in first.to.iter().filter(|to| !to.contains(|c| c <= KEY_SEPARATOR)) {
             sql.text += " AND d.keys < ?";
-            sql.parameters.push(format!("{to}{}", char::from(KEY_SEPARATOR as u8 + 1)).into());
+            sql.parameters.push(names_end(to).into());
         }
     }
 
@@ -333,10 +381,10 @@ impl<'a> Plan<'a> {
     /// Whether what is found comes in this order, at least by its first key.
     fn is_ordered(&self, finder: Finder, order: &[usize]) -> bool {
         match (finder, self.sorted_by(order).first()) {
-            (Finder::Names, None) => true,
+            (Finder::Names | Finder::Places(_), None) => true,
             (Finder::Key(by), None) => self.one(by).is_some(),
             (Finder::Key(by), Some(first)) => by == *first,
-            (Finder::Names, Some(_)) | (Finder::Bounds, _) => false,
+            (Finder::Names | Finder::Places(_), Some(_)) | (Finder::Bounds, _) => false,
         }
     }
 
@@ -359,6 +407,11 @@ impl<'a> Plan<'a> {
             (all.datasets as f64 * (wide * high / area).min(1.0)).max(counted as f64)
         }))
     }
+}
+
+/// What comes after all names that begin with these values: after the separator.
+fn names_end(start: &str) -> String {
+    format!("{start}{}", char::from(KEY_SEPARATOR as u8 + 1))
 }
 
 #[cfg(test)]

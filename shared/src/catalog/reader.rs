@@ -267,13 +267,15 @@ mod tests {
         let catalog = Catalog::open(&clean).unwrap();
         std::fs::remove_file(&clean).unwrap();
         let connections = catalog.connections.len();
-        // Returns only once all connections are in use at the same time.
-        let all = Barrier::new(connections);
+        // Returns only once all connections are in use at the same time. Those who come later may wait for the same one.
+        let (all, entered) = (Barrier::new(connections), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..2 * connections {
                 scope.spawn(|| {
                     let head = catalog.with_connection(|conn| {
-                        all.wait();
+                        if entered.fetch_add(1, Ordering::Relaxed) < connections {
+                            all.wait();
+                        }
                         schema::head(conn)
                     });
                     assert_eq!(head.unwrap(), 0);

@@ -18,7 +18,7 @@ const NEWEST_IN_TESTS: &str = "KILN_TEST_NEWEST_FORMAT";
 /// Pages that one connection to a snapshot keeps. Not mapped into memory: what is mapped would count as the server's, up to the whole file; what is read
 /// stays with the system, for all connections.
 const CACHE_KIB: i64 = 4096;
-/// Separates key values in `datasets.keys`. No key value contains it.
+/// Separates key values in `datasets.keys`. No key value contains it or a lower character, so that names sort as tuples of values do.
 pub const KEY_SEPARATOR: char = '\u{1f}';
 
 /// Opens a writer's replica, made if absent. One connection, no WAL: what is lost in a power cut is rebuilt from the store.
@@ -133,12 +133,13 @@ pub fn write_clean(conn: &Connection, path: &Path) -> Result<(), CatalogError> {
     Ok(())
 }
 
-/// Packs the file if more than one page of so many holds nothing. Afterwards it differs from what it was in most of its pages.
-pub fn pack_if_unused(conn: &Connection, part: u64) -> Result<(), CatalogError> {
-    if number(conn, "freelist_count")? > number(conn, "page_count")? / part {
+/// Packs the file if more than one page of so many holds nothing. Returns whether it did: then it differs from what it was in most of its pages.
+pub fn pack_if_unused(conn: &Connection, part: u64) -> Result<bool, CatalogError> {
+    let is_due = number(conn, "freelist_count")? > number(conn, "page_count")? / part;
+    if is_due {
         conn.execute("VACUUM", [])?;
     }
-    Ok(())
+    Ok(is_due)
 }
 
 /// A number that SQLite tells of an open file.

@@ -63,12 +63,16 @@ CREATE TABLE dataset_keys (
     PRIMARY KEY (collection, key, value, keys)
 ) WITHOUT ROWID;
 
--- How many datasets have a key value: what /keys answers, and what a query's plan rests on.
+-- How many datasets have a key value, and where they lie: what /keys answers, and what a query's plan rests on.
 CREATE TABLE key_values (
     collection INTEGER NOT NULL,
     key        INTEGER NOT NULL,
     value      TEXT NOT NULL,
     datasets   INTEGER NOT NULL,  -- never 0
+    west       REAL NOT NULL,     -- edges as in `totals`, of all datasets that had the value since there is one: at least as wide as those that have it
+    south      REAL NOT NULL,
+    east       REAL NOT NULL,
+    north      REAL NOT NULL,
     PRIMARY KEY (collection, key, value)
 ) WITHOUT ROWID;
 

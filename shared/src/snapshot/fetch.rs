@@ -3,204 +3,290 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use object_store::path::Path;
 
-use super::{Manifest, SnapshotError, Step, delta, sum_file};
-use crate::layout;
-use crate::store::ReadStore;
+use super::rotten::Rotten;
+use super::steps::{self, Steps};
+use super::verify::{sum_file, verify};
+use super::{Manifest, SnapshotError, Step, Whole, bytes_of, damaged, delta, file_error, manifest, numbers_past};
+use crate::layout::{self, SnapshotName};
+use crate::store::{ReadStore, StoreError};
+
+/// Notes of verified snapshots that are kept.
+const NOTES_MAX: usize = 40;
+/// Ends the name of a note.
+const NOTE: &str = "verified";
+
+/// What makes verified local files of snapshots, in a folder that is this process's own.
+///
+/// A whole file of a local store is used in place. Else one is made: from the file of an earlier snapshot that is in the folder, by the steps that lead on from
+/// it, or from the newest that the store has as a whole; the file it is made from is copied, for it may be served. What was verified is remembered by size,
+/// mtime and sum in a file `<snapshot>.verified`. What does not verify is deleted, so that the next try starts anew.
+#[derive(Debug)]
+pub struct Fetcher {
+    store: ReadStore,
+    cache: PathBuf,
+    rotten: Rotten,
+}
 
 /// What a snapshot's file can be made from.
 struct Base<'a> {
-    /// A verified file on this machine; None: it is downloaded.
-    file: Option<PathBuf>,
-    /// Where it is in the store.
-    path: Path,
+    from: Origin,
     steps: &'a [Step],
     /// Bytes that must be moved.
     cost: u64,
 }
 
-/// A verified local file of a snapshot. A whole file of a local store is used in place. Else it is made in `cache`: from the file of an earlier
-/// snapshot that is there, by the steps that lead on from it, or from the newest that the store has as a whole; the file it is made from is copied, for it may be
-/// served. What was verified is remembered by size, mtime and sum in a file `<snapshot>.verified` in `cache`. What does not verify is deleted,
-/// so that the next try starts anew.
-pub async fn fetch(store: &ReadStore, manifest: &Manifest, cache: &FilePath) -> Result<PathBuf, SnapshotError> {
-    tokio::fs::create_dir_all(cache).await.map_err(|e| file_error(cache, e))?;
-    let path = Path::from(manifest.path.as_str());
-    let note = cache.join(format!("{}.verified", cache_name(&path)));
-    if manifest.whole.is_none()
-        && let Some(file) = store.local_path(&path)
-    {
-        return verified(file, note, manifest, false).await;
+#[derive(Debug)]
+enum Origin {
+    /// A verified file of the cache.
+    Cached(PathBuf),
+    /// The store's whole file.
+    Whole(Whole),
+}
+
+impl Fetcher {
+    /// One that works in the folder `cache`, made when it is needed.
+    pub fn new(store: ReadStore, cache: impl Into<PathBuf>) -> Self {
+        Self { store, cache: cache.into(), rotten: Rotten::default() }
     }
-    let file = cache.join(cache_name(&path));
-    if tokio::fs::metadata(&file).await.is_ok_and(|meta| meta.len() == manifest.bytes) {
-        return verified(file, note, manifest, true).await;
+
+    /// The store it fetches from.
+    pub fn store(&self) -> &ReadStore {
+        &self.store
     }
-    let mut outcome = Err(damaged(manifest, "there is nothing to make it from".to_owned()));
-    for base in bases(store, manifest, cache) {
-        outcome = match make(store, manifest, base, &file).await {
-            Ok(()) => verified(file.clone(), note.clone(), manifest, true).await,
-            Err(error) => Err(error),
-        };
-        match &outcome {
-            Err(error) if error.is_rot() => tracing::debug!(%error, "a snapshot cannot be made this way"),
-            _ => break,
+
+    /// A verified local file of a snapshot.
+    pub async fn fetch(&self, manifest: &Manifest) -> Result<PathBuf, SnapshotError> {
+        tokio::fs::create_dir_all(&self.cache).await.map_err(|e| file_error(&self.cache, e))?;
+        let path = manifest.name.path();
+        if manifest.whole.is_none()
+            && let Some(file) = self.store.local_path(&path)
+        {
+            return self.verified(file, manifest, false).await;
         }
+        let file = self.cache.join(cache_name(&path));
+        if tokio::fs::metadata(&file).await.is_ok_and(|meta| meta.len() == manifest.bytes)
+            && let Ok(file) = self.verified(file.clone(), manifest, true).await
+        {
+            return Ok(file);
+        }
+        let mut of_store = Err(damaged(manifest, "there is nothing to make it from".to_owned()));
+        for base in self.bases(manifest).await {
+            let error = match self.make(manifest, &base, &file).await {
+                Ok(()) => return Ok(file),
+                Err(error) => error,
+            };
+            let may_go_on = error.is_rot() || matches!(&error, SnapshotError::File { source, .. } if !is_full(source));
+            if !may_go_on {
+                return Err(error);
+            }
+            tracing::debug!(%error, "a snapshot cannot be made this way");
+            // Files of the cache only save work: what is wrong with one says nothing of the snapshot.
+            if matches!(base.from, Origin::Whole(_)) {
+                of_store = Err(error);
+            }
+        }
+        of_store
     }
-    outcome
+
+    /// The newest snapshot that verifies, as a local file, and what is wrong with newer ones, by number. An error says nothing about the snapshots: the store or
+    /// this machine failed, or they need a newer Kiln.
+    pub async fn newest_sound(
+        &self,
+    ) -> Result<(Option<(Manifest, PathBuf)>, Vec<(u64, SnapshotError)>), SnapshotError> {
+        let mut rotten = Vec::new();
+        for n in numbers_past(&self.store, 0).await?.into_iter().rev() {
+            let found = match manifest(&self.store, n).await {
+                Ok(manifest) => self.fetch(&manifest).await.map(|file| (manifest, file)),
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(found) => return Ok((Some(found), rotten)),
+                Err(error) if error.is_rot() => rotten.push((n, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((None, rotten))
+    }
+
+    /// The steps that lead to a snapshot from another; None if none do.
+    pub async fn steps(&self, manifest: &Manifest, from: SnapshotName) -> Result<Option<Steps>, SnapshotError> {
+        let Some(steps) = manifest.steps_from(from) else { return Ok(None) };
+        tokio::fs::create_dir_all(&self.cache).await.map_err(|e| file_error(&self.cache, e))?;
+        Steps::fetch(&self.store, &self.rotten, (manifest, steps), &self.cache).await.map(Some)
+    }
+
+    /// Removes every snapshot's file but this one, which the next can be made from, and the oldest notes.
+    pub async fn keep_only(&self, name: SnapshotName) {
+        let (folder, kept) = (self.cache.clone(), cache_name(&name.path()));
+        let _ = tokio::task::spawn_blocking(move || {
+            let is_note = |name: &String| name.ends_with(NOTE);
+            let (mut notes, files): (Vec<_>, Vec<_>) = names_in(&folder).into_iter().partition(is_note);
+            // Names sort by number.
+            notes.sort();
+            let old = notes.len().saturating_sub(NOTES_MAX);
+            // What a download cut short left goes too: it has the name of one that is still to come.
+            for name in notes.into_iter().take(old).chain(files.into_iter().filter(|name| *name != kept)) {
+                let _ = std::fs::remove_file(folder.join(name));
+            }
+        })
+        .await;
+    }
+
+    /// Removes all that was made.
+    pub async fn clear(&self) {
+        // What stays is only in the way.
+        let _ = tokio::fs::remove_dir_all(&self.cache).await;
+    }
+
+    /// What a snapshot can be made from, the cheapest first.
+    async fn bases<'a>(&self, manifest: &'a Manifest) -> Vec<Base<'a>> {
+        let (whole, steps) = manifest.base();
+        let is_here = self.store.local_path(&whole.name.path()).is_some();
+        let cost = bytes_of(steps).saturating_add(if is_here { 0 } else { whole.bytes });
+        let mut bases = vec![Base { from: Origin::Whole(whole), steps, cost }];
+        let folder = self.cache.clone();
+        let names = tokio::task::spawn_blocking(move || names_in(&folder)).await.unwrap_or_default();
+        for name in &names {
+            let Some(of) = SnapshotName::parse(&Path::from(name.replacen('-', "/", 1))) else { continue };
+            if of.n < manifest.n
+                && let Some(steps) = manifest.steps_from(of)
+                && names.contains(&note_name(name))
+            {
+                bases.push(Base { from: Origin::Cached(self.cache.join(name)), steps, cost: bytes_of(steps) });
+            }
+        }
+        bases.sort_by_key(|base| base.cost);
+        bases
+    }
+
+    /// Makes a file from a base and steps, by another name until it is finished, and verifies it.
+    async fn make(&self, manifest: &Manifest, base: &Base<'_>, file: &FilePath) -> Result<(), SnapshotError> {
+        if let Origin::Whole(whole) = &base.from
+            && self.rotten.has(&whole.name.path())
+        {
+            return Err(damaged(manifest, format!("{} did not verify a short while ago", whole.name.path())));
+        }
+        let steps = Steps::fetch(&self.store, &self.rotten, (manifest, base.steps), &self.cache).await?;
+        let part = file.with_added_extension("part");
+        // What an earlier try left: this folder is this process's own.
+        let _ = tokio::fs::remove_file(&part).await;
+        let made = async {
+            self.begin(manifest, base, &part).await?;
+            take(manifest, steps, &part).await?;
+            tokio::fs::rename(&part, file).await.map_err(|e| file_error(file, e))
+        };
+        if let Err(error) = made.await {
+            let _ = tokio::fs::remove_file(&part).await;
+            return Err(error);
+        }
+        let verified = self.verified(file.to_owned(), manifest, true).await;
+        if let Origin::Whole(whole) = &base.from
+            && verified.as_ref().is_err_and(SnapshotError::is_rot)
+        {
+            // Each part is as it was uploaded: whatever goes on from here is as wrong.
+            self.rotten.remember(base.steps.last().map_or(whole.name.path(), |step| step.name.path()));
+        }
+        verified.map(|_| ())
+    }
+
+    /// Brings the base's file to where it will be changed. The store's own is verified before steps are applied to it.
+    async fn begin(&self, manifest: &Manifest, base: &Base<'_>, part: &FilePath) -> Result<(), SnapshotError> {
+        let whole = match &base.from {
+            Origin::Cached(from) => return copied(from, part).await,
+            Origin::Whole(whole) => whole,
+        };
+        let path = whole.name.path();
+        let brought = async {
+            let absent = || damaged(manifest, format!("{path} is not there"));
+            match self.store.local_path(&path) {
+                Some(from) => copied(&from, part).await.map_err(|error| match error {
+                    SnapshotError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => absent(),
+                    error => error,
+                })?,
+                None => self.store.download(&path, part).await.map_err(|error| match error {
+                    StoreError::NotFound { .. } => absent(),
+                    error => error.into(),
+                })?,
+            }
+            if base.steps.is_empty() {
+                return Ok(());
+            }
+            let summed = on_blocking(part, |part| sum_file(&part)).await?;
+            if summed == (whole.bytes, whole.sha256.clone()) {
+                return Ok(());
+            }
+            Err(damaged(manifest, format!("the checksum of {path}, which it rests on, does not match")))
+        };
+        let brought = brought.await;
+        if brought.as_ref().is_err_and(SnapshotError::is_rot) {
+            self.rotten.remember(path.clone());
+        }
+        brought
+    }
+
+    /// The file, if it verifies; one of our own that does not is deleted.
+    async fn verified(&self, file: PathBuf, manifest: &Manifest, is_ours: bool) -> Result<PathBuf, SnapshotError> {
+        let note = self.cache.join(note_name(&cache_name(&manifest.name.path())));
+        let (manifest, checked) = (manifest.clone(), file.clone());
+        let verified = tokio::task::spawn_blocking(move || verify(&checked, &note, &manifest)).await;
+        let verified = verified.map_err(|e| file_error(&file, e.into()))?;
+        if verified.is_err() && is_ours {
+            let _ = tokio::fs::remove_file(&file).await;
+        }
+        verified.map(|()| file)
+    }
 }
 
-/// Deletes a fetched file that has served its purpose, unless it is the snapshot itself, in a local store.
-pub async fn let_go(store: &ReadStore, file: &FilePath) {
-    if store.local_path(&layout::snapshots()).is_none_or(|snapshots| !file.starts_with(snapshots)) {
-        // One that stays is only in the way.
-        let _ = tokio::fs::remove_file(file).await;
-    }
-}
-
-/// The name of a snapshot's file in a cache folder.
-fn cache_name(path: &Path) -> String {
+/// The name of an object's file in a cache folder.
+pub(super) fn cache_name(path: &Path) -> String {
     path.as_ref().replace('/', "-")
 }
 
-/// What a snapshot can be made from, the cheapest first.
-fn bases<'a>(store: &ReadStore, manifest: &'a Manifest, cache: &FilePath) -> Vec<Base<'a>> {
-    let moved = |steps: &[Step]| steps.iter().map(|step| step.bytes).sum::<u64>();
-    let (whole, steps) = manifest.base();
-    let path = Path::from(whole.path.as_str());
-    let file = store.local_path(&path);
-    let cost = moved(steps) + if file.is_some() { 0 } else { whole.bytes };
-    let mut bases = vec![Base { file, path, steps, cost }];
-    for entry in std::fs::read_dir(cache).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = Path::from(name.replacen('-', "/", 1));
-        let Some((n, _)) = layout::parse_snapshot(&path).filter(|(n, _)| *n < manifest.n) else { continue };
-        if let Some(steps) = manifest.steps_from(n)
-            && cache.join(format!("{name}.verified")).exists()
-        {
-            bases.push(Base { file: Some(entry.path()), path, steps, cost: moved(steps) });
-        }
-    }
-    bases.sort_by_key(|base| base.cost);
-    bases
+fn note_name(cached: &str) -> String {
+    format!("{cached}.{NOTE}")
 }
 
-/// Makes a file from a base and steps, by another name until it is finished.
-async fn make(store: &ReadStore, manifest: &Manifest, base: Base<'_>, file: &FilePath) -> Result<(), SnapshotError> {
-    let part = with_suffix(file, "part");
-    // What an earlier try left: this folder is this process's own.
-    let _ = tokio::fs::remove_file(&part).await;
-    let made = async {
-        match base.file {
-            None => store.download(&base.path, &part).await?,
-            Some(from) => {
-                let to = part.clone();
-                // A store's own file that is gone is the store's fault, not this machine's.
-                on_blocking(&part, move || copy(&from, &to)).await.map_err(|error| match error {
-                    SnapshotError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                        damaged(manifest, format!("{} is not there", base.path))
-                    }
-                    other => other,
-                })?;
-            }
-        }
-        for step in base.steps {
-            take_step(store, manifest, step, &part).await?;
-        }
-        tokio::fs::rename(&part, file).await.map_err(|e| file_error(file, e))
-    };
-    let made = made.await;
-    if made.is_err() {
-        let _ = tokio::fs::remove_file(&part).await;
-    }
-    made
+/// Names of all that belongs to snapshots in a cache folder.
+fn names_in(folder: &FilePath) -> Vec<String> {
+    let prefix = cache_name(&layout::snapshots());
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(&prefix)).collect()
 }
 
-async fn take_step(store: &ReadStore, manifest: &Manifest, step: &Step, file: &FilePath) -> Result<(), SnapshotError> {
-    let path = Path::from(step.path.as_str());
-    let delta = if let Some(delta) = store.local_path(&path) {
-        delta
-    } else {
-        let delta = with_suffix(file, "step.part");
-        let _ = tokio::fs::remove_file(&delta).await;
-        store.download(&path, &delta).await?;
-        delta
-    };
-    let (from, to, applied, taken) = (step.from, step.to, delta.clone(), file.to_owned());
-    let done = tokio::task::spawn_blocking(move || delta::apply(&applied, &taken, from, to)).await;
-    if store.local_path(&path).is_none() {
-        let _ = tokio::fs::remove_file(&delta).await;
-    }
-    done.map_err(|e| file_error(file, e.into()))?.map_err(|error| match error.kind() {
-        // `Other` is what zstd says of bytes that are none of its own.
-        io::ErrorKind::InvalidData
-        | io::ErrorKind::InvalidInput
-        | io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::NotFound
-        | io::ErrorKind::Other => damaged(manifest, format!("the step {} does not apply: {error}", step.path)),
-        _ => file_error(file, error),
-    })
+/// Applies steps to a file.
+async fn take(manifest: &Manifest, steps: Steps, part: &FilePath) -> Result<(), SnapshotError> {
+    let (of, file) = (manifest.clone(), part.to_owned());
+    let taken = tokio::task::spawn_blocking(move || {
+        steps.files().try_for_each(|(name, delta)| {
+            let applied = delta::apply(delta, &file, (name.from, name.to));
+            applied.map_err(|error| steps::fault(&of, name, &file, error))
+        })
+    });
+    taken.await.map_err(|error| file_error(part, error.into()))?
 }
 
 /// A copy that can be written whatever the permissions of the original; the system moves the bytes, or shares them where it can.
-fn copy(from: &FilePath, to: &FilePath) -> io::Result<()> {
-    io::copy(&mut File::open(from)?, &mut File::create_new(to)?).map(|_| ())
+async fn copied(from: &FilePath, to: &FilePath) -> Result<(), SnapshotError> {
+    let from = from.to_owned();
+    on_blocking(to, move |to| io::copy(&mut File::open(from)?, &mut File::create_new(to)?).map(|_| ())).await
 }
 
-async fn on_blocking(
+async fn on_blocking<T: Send + 'static>(
     path: &FilePath,
-    work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> Result<(), SnapshotError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::from).and_then(|done| done);
+    work: impl FnOnce(PathBuf) -> io::Result<T> + Send + 'static,
+) -> Result<T, SnapshotError> {
+    let owned = path.to_owned();
+    let done = tokio::task::spawn_blocking(move || work(owned)).await.map_err(io::Error::from).and_then(|done| done);
     done.map_err(|source| file_error(path, source))
 }
 
-/// The file, if it verifies; one of our own that does not is deleted.
-async fn verified(file: PathBuf, note: PathBuf, manifest: &Manifest, is_ours: bool) -> Result<PathBuf, SnapshotError> {
-    let (manifest, checked) = (manifest.clone(), file.clone());
-    let verified = tokio::task::spawn_blocking(move || verify(&checked, &note, &manifest)).await;
-    let verified = verified.map_err(|e| file_error(&file, e.into()))?;
-    if verified.is_err() && is_ours {
-        let _ = tokio::fs::remove_file(&file).await;
-    }
-    verified.map(|()| file)
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Checks size and sum of a file against its manifest, once per state of the file.
-fn verify(file: &FilePath, note: &FilePath, manifest: &Manifest) -> Result<(), SnapshotError> {
-    let damaged = |fault: String| damaged(manifest, fault);
-    let meta = std::fs::metadata(file).map_err(|e| damaged(e.to_string()))?;
-    if meta.len() != manifest.bytes {
-        return Err(damaged(format!("it has {} bytes, its manifest says {}", meta.len(), manifest.bytes)));
-    }
-    let mtime_ns = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
-    // What was written before a power cut may be torn though all this is as it was: each start of the machine sums anew.
-    let state = format!("{} {mtime_ns} {} {}", meta.len(), manifest.sha256, crate::clock::boot_id());
-    if std::fs::read_to_string(note).is_ok_and(|known| known == state) {
-        return Ok(());
-    }
-    let (_, sha256) = sum_file(file).map_err(|e| damaged(e.to_string()))?;
-    if sha256 != manifest.sha256 {
-        return Err(damaged("its checksum does not match".to_owned()));
-    }
-    // Only saves work next time; a cache that cannot be written is no reason not to serve.
-    let _ = std::fs::write(note, state);
-    Ok(())
-}
-
-fn with_suffix(file: &FilePath, suffix: &str) -> PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{suffix}"));
-    file.with_file_name(name)
-}
-
-fn damaged(manifest: &Manifest, fault: String) -> SnapshotError {
-    SnapshotError::Damaged { n: manifest.n, path: manifest.path.clone(), fault }
-}
-
-fn file_error(path: &FilePath, source: io::Error) -> SnapshotError {
-    SnapshotError::File { path: path.to_owned(), source }
-}
+#[cfg(test)]
+mod tests;

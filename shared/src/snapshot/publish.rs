@@ -4,10 +4,10 @@ use std::path::{Path as FilePath, PathBuf};
 
 use bytes::Bytes;
 use object_store::path::Path;
-use ulid::Ulid;
 
-use super::{KIND, Manifest, SnapshotError, Step, bad, numbers_past, sum_file, write_latest};
-use crate::layout::{self, DeltaName};
+use super::verify::sum_file;
+use super::{KIND, Manifest, STEPS_MAX, SnapshotError, Step, bad, bytes_of, numbers_past, write_latest};
+use crate::layout::{self, DeltaName, SnapshotName};
 use crate::record;
 use crate::store::{Created, Store};
 
@@ -15,14 +15,12 @@ use crate::store::{Created, Store};
 const STEPS_FROM_WHOLE_MAX: usize = 32;
 /// A file is whole again when the steps to it have so large a part of its bytes.
 const STEPS_PART: u64 = 4;
-/// Steps in a manifest: enough to reach back to the whole file, and beyond it for servers that are a little behind.
-const STEPS_MAX: usize = 48;
 
 /// A snapshot to be published.
 #[derive(Debug)]
 pub struct Draft {
-    /// The commit it is the state after.
-    pub n: u64,
+    /// A name that no other publication has.
+    pub name: SnapshotName,
     /// Of the catalogue's schema.
     pub format: i64,
     /// Datasets in it.
@@ -53,7 +51,7 @@ pub enum Published {
 /// Whether a snapshot of so many bytes should be there as a whole, and not only as a delta of so many bytes from the one before.
 pub fn whole_is_due(before: &Manifest, delta_bytes: u64, bytes: u64) -> bool {
     let steps = before.base().1;
-    let sum = steps.iter().map(|step| step.bytes).sum::<u64>() + delta_bytes;
+    let sum = bytes_of(steps).saturating_add(delta_bytes);
     steps.len() >= STEPS_FROM_WHOLE_MAX || sum > bytes / STEPS_PART
 }
 
@@ -72,30 +70,31 @@ pub async fn publish(
         .map_err(std::io::Error::from)
         .and_then(|sum| sum)
         .map_err(|source| SnapshotError::File { path: file.to_owned(), source })?;
-    let draft = Draft { n, format, datasets, at_ms, bytes, sha256, whole: Some(file.to_owned()), step: None, seen: 0 };
+    let (name, whole) = (SnapshotName::new(n), Some(file.to_owned()));
+    let draft = Draft { name, format, datasets, at_ms, bytes, sha256, whole, step: None, seen: 0 };
     Ok(matches!(publish_draft(store, draft).await?, Published::Won(_)))
 }
 
 /// Uploads what a draft has and makes it visible. What lost is deleted again.
 pub async fn publish_draft(store: &Store, draft: Draft) -> Result<Published, SnapshotError> {
-    let Draft { n, format, datasets, at_ms, bytes, sha256, whole, step, seen } = draft;
-    let id = Ulid::generate();
-    let path = layout::snapshot(n, id);
-    let mut manifest =
-        Manifest { n, format, path: path.to_string(), bytes, sha256, datasets, at_ms, whole: None, steps: Vec::new() };
+    let Draft { name, format, datasets, at_ms, bytes, sha256, whole, step, seen } = draft;
+    let n = name.n;
+    let mut manifest = Manifest { n, format, name, bytes, sha256, datasets, at_ms, whole: None, steps: Vec::new() };
     let mut uploaded: Vec<Path> = Vec::new();
     let is_step = step.is_some();
     if let Some((before, delta, delta_bytes)) = step {
         let rests_on = before.base().0;
-        let at = layout::delta(&DeltaName { to: n, id, from: before.n, whole: rests_on.n });
+        let step = DeltaName { to: name, from: before.name, whole: rests_on.name };
+        let at = step.path();
         store.upload_file(&delta, &at, || ()).await?;
         manifest.steps = before.steps;
-        manifest.steps.push(Step { from: before.n, to: n, path: at.to_string(), bytes: delta_bytes });
+        manifest.steps.push(Step { name: step, bytes: delta_bytes });
         manifest.steps.drain(..manifest.steps.len().saturating_sub(STEPS_MAX));
         manifest.whole = whole.is_none().then_some(rests_on);
         uploaded.push(at);
     }
     if let Some(file) = whole {
+        let path = name.path();
         store.upload_file(&file, &path, || ()).await?;
         uploaded.push(path);
     }
@@ -108,7 +107,10 @@ pub async fn publish_draft(store: &Store, draft: Draft) -> Result<Published, Sna
         return Ok(Published::Won(Box::new(manifest)));
     }
     for path in uploaded {
-        store.delete(&path).await?;
+        // Retention takes what stays.
+        if let Err(error) = store.delete(&path).await {
+            tracing::warn!(%error, "what another publication has overtaken cannot be deleted now");
+        }
     }
     Ok(Published::Overtaken)
 }

@@ -37,9 +37,11 @@ impl<'a> KeyTests<'a> {
             };
             sql.parameters.extend(wanted.iter().map(|one| ToSqlOutput::from(one.as_str())));
         }
-        for start in self.globs.iter().map(|glob| literal_start(glob)).filter(|start| !start.is_empty()) {
-            let _ = write!(sql.text, " AND {value} >= ? AND {value} <= ?");
-            sql.parameters.extend([start.to_owned(), format!("{start}{}", char::MAX)].map(ToSqlOutput::from));
+        for start in self.globs.iter().map(|glob| literal_start(glob)) {
+            if let Some(end) = text_after(start) {
+                let _ = write!(sql.text, " AND {value} >= ? AND {value} < ?");
+                sql.parameters.extend([start.to_owned(), end].map(ToSqlOutput::from));
+            }
         }
         for (test, texts) in [("GLOB", &self.globs), (">=", &self.from), ("<=", &self.to)] {
             for text in texts {
@@ -53,6 +55,19 @@ impl<'a> KeyTests<'a> {
 /// What every value that a glob matches begins with.
 pub(super) fn literal_start(glob: &str) -> &str {
     &glob[..glob.find(['*', '?', '[']).unwrap_or(glob.len())]
+}
+
+/// The lowest text above all that begin with this; None if it is empty, or there is none.
+pub(super) fn text_after(start: &str) -> Option<String> {
+    let mut text = start.to_owned();
+    while let Some(last) = text.pop() {
+        // A range of characters leaves out what is none.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
 }
 
 /// By index of the key, those of a filter.

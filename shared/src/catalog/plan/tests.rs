@@ -8,7 +8,7 @@ use crate::catalog::{apply, packed, schema};
 use crate::commit::{Change, Commit};
 use crate::dataset::Dataset;
 
-/// A catalogue of some hundred datasets with three keys, opened as a server opens it.
+/// A catalogue of some hundred datasets.
 fn catalog(dir: &std::path::Path) -> (Connection, Vec<Dataset>) {
     let record: Dataset = serde_json::from_slice(packed::DICTIONARY).unwrap();
     let datasets: Vec<Dataset> = (0..400u32)
@@ -22,6 +22,11 @@ fn catalog(dir: &std::path::Path) -> (Connection, Vec<Dataset>) {
             dataset
         })
         .collect();
+    (snapshot_of(dir, &datasets), datasets)
+}
+
+/// A snapshot of datasets in a collection of three keys, opened as a server opens it.
+fn snapshot_of(dir: &std::path::Path, datasets: &[Dataset]) -> Connection {
     let collection = serde_json::json!({
         "name": "c", "title": "", "default": false, "keys": [{"name": "tile"}, {"name": "date"}, {"name": "band"}],
         "on_conflict": "newest", "style": crate::collection::Style::default(),
@@ -41,7 +46,7 @@ fn catalog(dir: &std::path::Path) -> (Connection, Vec<Dataset>) {
         .unwrap();
     schema::check_counts(&conn).unwrap();
     schema::write_clean(&conn, &clean).unwrap();
-    (schema::open_snapshot(&clean).unwrap(), datasets)
+    schema::open_snapshot(&clean).unwrap()
 }
 
 fn filters() -> Vec<DatasetFilter> {
@@ -60,6 +65,10 @@ fn filters() -> Vec<DatasetFilter> {
         DatasetFilter { from: vec![(1, text("202604"))], to: vec![(1, text("202606"))], ..none() },
         DatasetFilter { from: vec![(0, text("T10"))], to: vec![(0, text("T2"))], ..none() },
         DatasetFilter { values: vec![(2, vec![text("B9")])], ..none() },
+        // Texts that no value has.
+        DatasetFilter { to: vec![(0, text("T1\n"))], ..none() },
+        DatasetFilter { from: vec![(0, text("T1\n"))], to: vec![(0, text("T15\t"))], ..none() },
+        DatasetFilter { globs: vec![(0, text("T\u{10ffff}*"))], ..none() },
         boxed([0.0, -10.0, 40.0, 10.0]),
         boxed([170.0, -50.0, -170.0, 50.0]),
         DatasetFilter { values: vec![(2, vec![text("B1")])], ..boxed([-60.0, -40.0, 60.0, 40.0]) },
@@ -104,9 +113,11 @@ fn every_way_to_find_rows_finds_the_same() {
     for filter in filters() {
         let wanted: Vec<&Dataset> = datasets.iter().filter(|dataset| matches(&filter, dataset)).collect();
         let mut finders = vec![Finder::Names, Finder::Key(1), Finder::Key(2)];
-        finders.extend(filter.bbox.map(|_| Finder::Bounds));
+        if filter.bbox.is_some() {
+            finders.extend([Finder::Bounds, Finder::Places(0), Finder::Places(1), Finder::Places(2)]);
+        }
         for finder in finders {
-            let knows_footprints = filter.values.is_empty();
+            let knows_footprints = filter.values.is_empty() && matches!(finder, Finder::Names | Finder::Key(_));
             let plan = Plan { finder, knows_footprints, ..Plan::new(&conn, 1, &filter, &[], None).unwrap() };
             let count = ask(&conn, &plan.count(), |row| row.get::<_, i64>(0));
             assert_eq!(count, [wanted.len() as i64], "{filter:?} by {finder:?}");
@@ -164,8 +175,66 @@ fn what_finds_rows_is_what_leaves_few() {
     assert_eq!(finder(&filters[0], &[1], Some(10)), Finder::Key(1), "in the order of a key");
     assert_eq!(finder(&filters[2], &[], None), Finder::Names, "leading keys are a range of names");
     assert_eq!(finder(&filters[5], &[], None), Finder::Key(1), "two dates leave less than a band");
-    assert_eq!(finder(&filters[11], &[], None), Finder::Bounds);
-    assert_eq!(finder(&filters[14], &[], None), Finder::Names, "one tile leaves less than a large box");
+    let boxed = |n: usize| filters.iter().filter(|filter| filter.bbox.is_some()).nth(n).unwrap();
+    assert_eq!(finder(boxed(0), &[], None), Finder::Bounds);
+    assert_eq!(finder(boxed(3), &[], None), Finder::Names, "one tile leaves less than a large box");
+}
+
+#[test]
+fn a_text_comes_after_all_that_begin_with_another() {
+    assert_eq!(text_after("ab").as_deref(), Some("ac"));
+    assert_eq!(text_after("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+    assert_eq!(text_after("a\u{10ffff}").as_deref(), Some("b"));
+    assert_eq!((text_after(""), text_after("\u{10ffff}")), (None, None));
+}
+
+#[test]
+fn a_cursor_that_the_filter_does_not_find_is_before_or_after_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let (conn, _) = catalog(dir.path());
+    let filter = DatasetFilter { values: vec![(1, vec!["202603".to_owned()])], ..DatasetFilter::default() };
+    let page = |date: &str, ascending| {
+        let after = Some(vec!["T3".to_owned(), date.to_owned(), "B1".to_owned()]);
+        let query =
+            DatasetQuery { filter: filter.clone(), order_by: vec![1], ascending, after, ..DatasetQuery::default() };
+        let sql = Plan::keys(&conn, 1, &query).unwrap();
+        ask(&conn, &sql, |row| row.get::<_, String>(0)).len()
+    };
+    assert_eq!((page("202604", true), page("202602", false)), (0, 0));
+    assert_eq!((page("202602", true), page("202604", false)), (23, 23));
+}
+
+/// Tiles side by side, of which each has many datasets: names tell places.
+fn tiled(dir: &std::path::Path, order: [usize; 3]) -> Connection {
+    let (_, mut datasets) = catalog(&dir.join("other"));
+    for (i, dataset) in datasets.iter_mut().enumerate() {
+        let keys = [format!("T{:02}", i / 20), format!("2026{:02}", i % 20 / 2), format!("B{}", i % 2)];
+        dataset.keys = order.map(|key| keys[key].clone()).into();
+        let west = (i / 20) as f64 * 10.0 - 100.0;
+        dataset.metadata.bounds = Bbox::from_unwrapped(west, 0.0, west + 9.0, 9.0);
+    }
+    snapshot_of(dir, &datasets)
+}
+
+#[test]
+fn a_page_of_a_box_passes_over_what_has_its_places_elsewhere() {
+    for (order, depth) in [([0, 1, 2], 0), ([1, 0, 2], 1), ([2, 0, 1], 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("other")).unwrap();
+        let conn = tiled(dir.path(), order);
+        let filter = DatasetFilter { bbox: Some(Bbox::from([40.0, 1.0, 66.0, 2.0])), ..DatasetFilter::default() };
+        for ascending in [true, false] {
+            let query = DatasetQuery { filter: filter.clone(), limit: 30, ascending, ..DatasetQuery::default() };
+            let plan = Plan::new(&conn, 1, &filter, &[], Some(30)).unwrap();
+            assert_eq!(plan.finder, Finder::Places(depth), "{order:?}");
+            let mut sql = plan.ordered(&query, plan.rows(plan.names()));
+            let found = ask(&conn, &sql, |row| row.get::<_, String>(0));
+            assert!(found.len() == 30 && found.is_sorted_by(|a, b| (a < b) == ascending), "{found:?}");
+            sql.text.insert_str(0, "EXPLAIN QUERY PLAN ");
+            let steps = ask(&conn, &sql, |row| row.get::<_, String>(3));
+            assert!(steps.iter().all(|s| !s.contains("SCAN") && !s.contains("TEMP B-TREE")), "{steps:?}");
+        }
+    }
 }
 
 #[test]
