@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::pipeline::Pipeline;
 use crate::replica::ReplicaError;
 
+/// Jobs in one answer: more are counted.
+const JOBS_TOLD_MAX: usize = 200;
 /// Rejected inputs in one answer.
 const REJECTED_MAX: usize = 1000;
 
@@ -78,7 +80,10 @@ async fn jobs(State(pipeline): State<Arc<Pipeline>>, Query(asked): Query<Asked>)
 }
 
 fn all_jobs(pipeline: &Pipeline) -> Value {
-    json!({ "pending": pipeline.board.pending(), "jobs": at_work(pipeline, |_| true) })
+    let mut jobs = at_work(pipeline, |_| true);
+    let at_work = jobs.len();
+    jobs.truncate(JOBS_TOLD_MAX);
+    json!({ "pending": pipeline.board.pending(), "at_work": at_work, "jobs": jobs })
 }
 
 /// Jobs at work on inputs of some paths.

@@ -361,7 +361,7 @@ impl Dispatch {
         match replica.follow().await {
             Err(error) if error.may_pass() => return Ok(()),
             other => other?,
-        };
+        }
         raise(&self.head, replica.head().await?);
         let undecided = replica.with(|conn| inputs::undecided(conn)).await?;
         let mut seen = HashMap::new();

@@ -180,7 +180,11 @@ impl Pipeline {
             }
         };
         made();
-        self.commit(&work, change, started, at_work).await
+        match self.commit(&work, change, started, at_work).await {
+            // It needs a place among those at work again.
+            Err(Trouble::Changed) => Ok(End::Again(Duration::ZERO)),
+            ended => ended,
+        }
     }
 
     /// A file that changed a moment ago may be in the middle of being written: it must stay as it is for a while.

@@ -202,14 +202,14 @@ impl Replica {
         self.with(|conn| schema::head(conn)).await
     }
 
-    /// Applies every commit there is; returns how many. Who asks while another follows shares the next one with all who ask then.
-    pub async fn follow(&self) -> Result<u64, ReplicaError> {
+    /// Applies every commit there is. Who asks while another follows shares the next one with all who ask then.
+    pub async fn follow(&self) -> Result<(), ReplicaError> {
         let asked = self.begun.load(Ordering::Acquire);
         let _guard = self.log.lock().await;
         if self.ended.load(Ordering::Acquire) > asked {
-            return Ok(0);
+            return Ok(());
         }
-        self.follow_locked().await
+        self.follow_locked().await.map(|_| ())
     }
 
     /// Appends proposals to the log, each as a whole or, where something it rests on was decided meanwhile, not at all. Returns for each the commit

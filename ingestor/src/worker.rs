@@ -21,6 +21,8 @@ const IDLE_MEMORY_PARTS: u64 = 4;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// Rasters below this size are converted by one thread each, many at a time.
 const SMALL_BYTES: u64 = 4 << 20;
+/// Conversions beside one for each thread: a small one and a live one.
+const SPARE: u64 = 2;
 /// Bytes of the last words of a child that are kept.
 const LAST_WORDS_BYTES: usize = 2000;
 
@@ -59,9 +61,10 @@ pub enum Outcome {
 pub struct Pool {
     config: PoolConfig,
     threads: Arc<Semaphore>,
-    /// One more, which large rasters of a backfill cannot have: live drops need not wait for those, and small rasters wait for the disk and for
-    /// their next about as long as they compute.
-    spare: Arc<Semaphore>,
+    /// One more for small rasters, which wait for the disk and for their next about as long as they compute.
+    small: Arc<Semaphore>,
+    /// And one for live drops alone, that no backfill keeps them waiting.
+    live: Arc<Semaphore>,
     idle: Mutex<Vec<Worker>>,
 }
 
@@ -78,20 +81,19 @@ impl Pool {
     /// A pool without children yet.
     pub fn new(config: PoolConfig) -> Self {
         let threads = Arc::new(Semaphore::new(config.threads.max(1)));
-        Self { config, threads, spare: Arc::new(Semaphore::new(1)), idle: Mutex::new(Vec::new()) }
+        let one = || Arc::new(Semaphore::new(1));
+        Self { config, threads, small: one(), live: one(), idle: Mutex::new(Vec::new()) }
     }
 
     /// Waits for a part of the budgets: one thread for a small raster or while others wait, else all that are free.
     pub async fn reserve(&self, bytes: u64, turn: Turn) -> Option<Reservation> {
         let any = Arc::clone(&self.threads).acquire_owned();
-        let first = if turn.lane == Lane::Bulk && bytes >= SMALL_BYTES {
-            any.await
-        } else {
-            tokio::select! {
-                biased;
-                permit = any => permit,
-                permit = Arc::clone(&self.spare).acquire_owned() => permit,
-            }
+        let (is_small, is_live) = (bytes < SMALL_BYTES, turn.lane == Lane::Live);
+        let first = tokio::select! {
+            biased;
+            permit = any => permit,
+            permit = Arc::clone(&self.small).acquire_owned(), if is_small => permit,
+            permit = Arc::clone(&self.live).acquire_owned(), if is_live => permit,
         };
         let mut permits = vec![first.ok()?];
         if bytes >= SMALL_BYTES && !turn.others_waiting {
@@ -99,7 +101,8 @@ impl Pool {
                 permits.push(more);
             }
         }
-        let memory_bytes = self.config.memory_bytes / (self.config.threads.max(1) as u64 + 1) * permits.len() as u64;
+        let memory_bytes =
+            self.config.memory_bytes / (self.config.threads.max(1) as u64 + SPARE) * permits.len() as u64;
         Some(Reservation { threads: permits.len(), memory_bytes, _permits: permits })
     }
 

@@ -43,7 +43,8 @@ impl Basemap {
             return wrong(&format!("has {{{name}}}, which no map fills in"));
         }
         let has = |name: &str| names.contains(&name);
-        if !names.is_empty() && !(has("quadkey") || has("bbox-epsg-3857") || (has("z") && has("x") && has("y"))) {
+        let is_placed = has("quadkey") || has("bbox-epsg-3857") || (has("z") && has("x") && has("y"));
+        if !names.is_empty() && !is_placed {
             return wrong("does not say which tile: {z}, {x} and {y} are needed");
         }
         if attribution.is_some_and(|text| text.len() > TEXT_BYTES_MAX) {

@@ -175,13 +175,13 @@ impl AppState {
 
     /// A PNG of nothing: the same bytes wherever a place holds none, and made of so few that no other thread is asked for them.
     pub(crate) fn nothing(&self, size: Size) -> Bytes {
-        let mut nothings = self.nothings.lock().unwrap_or_else(PoisonError::into_inner);
         let name = (size.width, size.height);
-        if let Some(known) = nothings.get(&name) {
-            return known.clone();
+        let lock = || self.nothings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&name).cloned() {
+            return known;
         }
         let made = Bytes::from(encode::nothing(size));
-        nothings.put(name, made.clone(), 1);
+        lock().put(name, made.clone(), 1);
         made
     }
 

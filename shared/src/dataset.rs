@@ -129,7 +129,7 @@ impl DataType {
 pub enum Compression {
     /// TIFF compression 50000: one Zstandard frame (RFC 8878).
     Zstd,
-    /// TIFF compression 50001: a lossy WebP picture, of 8-bit RGB or RGBA alone. Alpha is exact.
+    /// TIFF compression 50001: a lossy WebP picture, of 8-bit RGB or RGBA alone. Alpha is a mask, 0 or 255, and exact.
     Webp,
     /// TIFF compression 1.
     None,

@@ -143,8 +143,11 @@ impl<T: Sample> Encoder<T> {
         }
         if self.fill == Fill::Alpha {
             let valid = pixels.valid_of(0).map(|valid| row_of(valid, start));
+            // A WebP block may be shown as it is, where painting shows a pixel or not.
+            let is_mask = matches!(self.packer, Packer::Webp { .. });
+            let alpha = |v: u8| if is_mask && v > 0 { u8::MAX } else { v };
             for (i, out) in self.row.chunks_exact_mut(stride).enumerate() {
-                out[stride - 1] = T::from_alpha(valid.map_or(u8::MAX, |valid| valid[i]));
+                out[stride - 1] = T::from_alpha(valid.map_or(u8::MAX, |valid| alpha(valid[i])));
             }
         }
     }

@@ -58,8 +58,8 @@ impl Subject<'_> {
         match source.in_memory() {
             true if self.bands == group.bands.len() => session::cache_little(),
             // Bands that lie interleaved are decoded together, and the others' wanted next.
-            true => session::cache_some(),
-            false if source.is_tiled() => session::cache_some(),
+            true => session::cache_some(self.job.memory_bytes),
+            false if source.is_tiled() => session::cache_some(self.job.memory_bytes),
             false => {}
         }
         let (scanned, coverage) = statistics::scan(&mut source, &|done| progress(done * SCAN_SHARE))?;
@@ -102,10 +102,9 @@ impl Subject<'_> {
 
     /// Of full resolution and of overviews.
     fn quality(&self, placement: &Placement) -> [u8; 2] {
-        let [west, south, east, north] = self.footprint.bounds_m();
-        let side = shared::grid::pixel_side_m(placement.maxzoom);
-        let finer = (east - west) * (north - south) / (side * side) / self.pixels() as f64;
-        let less = WEBP_QUALITY_PER_HALVING * finer.max(1.0).log2();
+        let ratio =
+            place::pixel_m(self.footprint, self.georeference.size()) / shared::grid::pixel_side_m(placement.maxzoom);
+        let less = WEBP_QUALITY_PER_HALVING * 2.0 * ratio.max(1.0).log2();
         [(WEBP_QUALITY - less).max(WEBP_QUALITY_MIN) as u8, WEBP_QUALITY as u8]
     }
 

@@ -31,8 +31,7 @@ pub(super) fn place(footprint: &Footprint, size: [f64; 2], zoom: Option<u8>) -> 
     }
     let (west_m, south_m) = to_mercator(footprint.west, south);
     let (east_m, north_m) = to_mercator(footprint.east, north);
-    let clipped = (north - south) / (footprint.north - footprint.south).max(f64::MIN_POSITIVE);
-    let pixel_m = pixel_size(footprint, size, [east_m - west_m, north_m - south_m], clipped);
+    let pixel_m = pixel_m(footprint, size);
     let maxzoom = zoom.map_or_else(|| zoom_of(pixel_m), |zoom| zoom.min(COG_ZOOM_MAX));
     let side = pixel_side_m(maxzoom);
     let pixels = area(footprint, [east_m - west_m, north_m - south_m]) / (side * side);
@@ -44,6 +43,15 @@ pub(super) fn place(footprint: &Footprint, size: [f64; 2], zoom: Option<u8>) -> 
         )));
     }
     rectangle(maxzoom, [west_m, south_m, east_m, north_m], footprint.round)
+}
+
+/// The input's pixel in web Mercator metres.
+pub(super) fn pixel_m(footprint: &Footprint, size: [f64; 2]) -> f64 {
+    let (south, north) = (footprint.south.max(-LATITUDE_MAX), footprint.north.min(LATITUDE_MAX));
+    let (west_m, south_m) = to_mercator(footprint.west, south);
+    let (east_m, north_m) = to_mercator(footprint.east, north);
+    let clipped = (north - south) / (footprint.north - footprint.south).max(f64::MIN_POSITIVE);
+    pixel_size(footprint, size, [east_m - west_m, north_m - south_m], clipped)
 }
 
 /// The input's pixel in web Mercator metres, as `GDALSuggestedWarpOutput2` has it: the distance between the raster's first and last corner

@@ -52,7 +52,11 @@ pub(super) fn start(memory_bytes: u64, scratch: &Path) {
     if let Some(scratch) = scratch.to_str() {
         let _ = config::set_config_option("CPL_TMPDIR", scratch);
     }
-    ffi::bound_block_cache((memory_bytes / CACHE_SHARE).max(CACHE_BYTES_MIN));
+    ffi::bound_block_cache(share(memory_bytes));
+}
+
+fn share(memory_bytes: u64) -> u64 {
+    (memory_bytes / CACHE_SHARE).max(CACHE_BYTES_MIN)
 }
 
 /// For the rest of a job that reads each block once, in order: what GDAL keeps of them is of no use.
@@ -61,8 +65,8 @@ pub(super) fn cache_little() {
 }
 
 /// For the rest of a job that finds some blocks again, if it is soon.
-pub(super) fn cache_some() {
-    ffi::bound_block_cache(CACHE_BYTES_SOME);
+pub(super) fn cache_some(memory_bytes: u64) {
+    ffi::bound_block_cache(share(memory_bytes).min(CACHE_BYTES_SOME));
 }
 
 /// Runs something of GDAL's, and gives what failures GDAL reported meanwhile on this thread, even if it went on.

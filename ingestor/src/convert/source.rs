@@ -349,11 +349,10 @@ fn run<I: Send, S: Send>(lanes: Vec<Vec<I>>, lane: &Lane<'_, I, S>) -> Result<Ve
     let first = lanes.next().unwrap_or_default();
     std::thread::scope(|scope| {
         let handles: Vec<_> = lanes.map(|chunks| scope.spawn(move || lane(chunks))).collect();
-        let mut results = vec![lane(first)];
-        results.extend(handles.into_iter().map(|handle| {
+        let results = std::iter::once(lane(first)).chain(handles.into_iter().map(|handle| {
             handle.join().unwrap_or_else(|_| Err(Fault::Machine("a thread that reads failed".to_owned())))
         }));
-        results.into_iter().collect()
+        results.collect()
     })
 }
 

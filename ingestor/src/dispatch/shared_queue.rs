@@ -180,10 +180,10 @@ impl Dispatch {
         // While NATS is away nothing can be told, and what waited to be told would pile up.
         let Some(shared) = self.shared.as_ref().filter(|shared| shared.queue.nats().is_connected()) else { return };
         let gets_on = |key: &InputKey| {
-            self.pipeline
-                .board
-                .job(key)
-                .is_some_and(|job| job.stage == Stage::Wait || job.advanced.elapsed() < shared.patience)
+            self.pipeline.board.job(key).is_some_and(|job| {
+                let waits = matches!(job.stage, Stage::Wait | Stage::Commit);
+                waits || job.advanced.elapsed() < shared.patience
+            })
         };
         let working = shared.working.iter().filter(|(key, _)| gets_on(key));
         for delivery in working.chain(&shared.waiting).flat_map(|(_, held)| held) {

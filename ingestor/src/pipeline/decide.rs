@@ -1,5 +1,6 @@
 //! The end of a job: the change that settles an input, and its commit.
 
+use shared::catalog::apply;
 use shared::catalog::inputs::{self, Decision};
 use shared::collection::OnConflict;
 use shared::commit::{Change, InputRef};
@@ -13,6 +14,9 @@ use crate::committer::AtWork;
 
 impl Pipeline {
     pub(super) async fn put(&self, work: &Work<'_>, content: String, datasets: Vec<Dataset>) -> Result<Made, Trouble> {
+        if let Some(reason) = datasets.iter().find_map(apply::unfit) {
+            return self.reject(work, reason, false).await;
+        }
         self.check_unchanged(work).await?;
         let keys: Vec<Vec<String>> = datasets.iter().map(|dataset| dataset.keys.clone()).collect();
         if work.source.collection.on_conflict == OnConflict::First

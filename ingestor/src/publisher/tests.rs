@@ -332,11 +332,16 @@ async fn a_catalogue_that_cannot_be_packed_is_published_as_it_is() {
     let mut world = World::new();
     let publisher = world.filled().await;
     leave_unused(&publisher.replica).await;
-    publisher.replica.with(|conn| Ok(conn.busy_timeout(Duration::ZERO)?)).await.unwrap();
     let path = format!("{}", DATASETS * 3);
     let put = world.put(DATASETS * 3, 0);
     publisher.replica.append("test", vec![vec![put]]).await.unwrap();
-    // Whoever reads keeps SQLite from packing, as a full disk would.
+    // Whoever reads keeps SQLite from packing, as a full disk would; the replica must let somebody read for that.
+    let shared = |conn: &mut rusqlite::Connection| {
+        conn.busy_timeout(Duration::ZERO)?;
+        conn.pragma_update(None, "locking_mode", "NORMAL")?;
+        shared::catalog::schema::head(conn)
+    };
+    publisher.replica.with(shared).await.unwrap();
     let reader = rusqlite::Connection::open(world.dir.path().join("first/replica.sqlite")).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM inputs").unwrap();
     let before = publisher.replica.bytes().unwrap();

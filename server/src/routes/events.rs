@@ -11,6 +11,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::own_host;
 use crate::error::ApiError;
 use crate::live::Listener;
 use crate::state::AppState;
@@ -32,7 +33,7 @@ struct Heard {
     jobs: Option<JobsHeard>,
 }
 
-/// Jobs, told when they changed.
+/// Jobs, told when they changed: while any is at work, each time.
 struct JobsHeard {
     jobs: Jobs,
     every: Interval,
@@ -40,14 +41,15 @@ struct JobsHeard {
 }
 
 /// Tells until the client leaves, or the server stops.
-pub(super) async fn tell(
+pub(super) fn tell(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     more: Option<More>,
 ) -> Result<Response, ApiError> {
     let snapshots = state.live.listen()?;
     // Browsers say where a page of another site comes from: what lies in the operator's folders is not for those.
-    let jobs = more.filter(|_| !headers.contains_key(header::ORIGIN)).map(|more| JobsHeard::new(more.jobs));
+    let may_hear = own_host::is_own(headers) && !headers.contains_key(header::ORIGIN);
+    let jobs = more.filter(|_| may_hear).map(|more| JobsHeard::new(more.jobs));
     let first = stream::once(async { Ok::<_, Infallible>(Event::default().retry(RETRY)) });
     let rest = stream::unfold(Heard { snapshots, jobs }, async |mut heard| {
         let event = heard.next().await?;

@@ -12,6 +12,7 @@ mod keys;
 mod legend;
 mod metadata;
 mod observe;
+mod own_host;
 mod page;
 mod picture;
 mod point;
@@ -27,7 +28,7 @@ mod wmts;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -80,7 +81,8 @@ pub(crate) fn router(state: AppState, more: Option<More>) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), observe::observe))
         .with_state(state);
     if let Some(more) = more {
-        all = all.merge(more.routes.method_not_allowed_fallback(async || ApiError::method()));
+        let routes = more.routes.method_not_allowed_fallback(async || ApiError::method());
+        all = all.merge(routes.layer(middleware::from_fn(own_host::only)));
     }
     if base_path.is_empty() {
         return all;
@@ -105,13 +107,13 @@ fn page(more: Option<&More>) -> Router<AppState> {
     Router::new()
         .route("/", get(page::index))
         .route("/assets/{*path}", get(page::asset))
-        .route("/ui.json", get(async move |state| ui::describe(state, more).await))
+        .route("/ui.json", get(async move |state, headers: HeaderMap| ui::describe(state, &headers, more)))
         .method_not_allowed_fallback(async || ApiError::method())
 }
 
 fn events(more: Option<&More>) -> Router<AppState> {
     let more = more.cloned();
-    Router::new().route("/events", get(async move |state, headers| events::tell(state, headers, more).await))
+    Router::new().route("/events", get(async move |state, headers: HeaderMap| events::tell(state, &headers, more)))
 }
 
 /// Of the server itself.

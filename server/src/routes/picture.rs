@@ -37,6 +37,8 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3153600
 const COGS_READ_AT_ONCE: usize = 16;
 /// Scenes of a mosaic that are fetched before it is looked whether they suffice.
 const SCENES_READ_AT_ONCE: usize = 4;
+/// A PNG of nothing up to this size is made in microseconds, without another thread.
+const NOTHING_PIXELS_MAX: usize = 512 * 512;
 /// Bytes a cached picture costs beside its own.
 const CACHE_ENTRY_BYTES: usize = 256;
 
@@ -166,7 +168,7 @@ fn matches(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 async fn picture(state: &AppState, plan: Plan) -> Result<Made, ApiError> {
-    if plan.scenes.is_empty() && plan.layer.format == Format::Png {
+    if plan.scenes.is_empty() && plan.layer.format == Format::Png && plan.layer.size.pixels() <= NOTHING_PIXELS_MAX {
         return Ok(Made { bytes: state.nothing(plan.layer.size), times: None });
     }
     let name = plan.etag;

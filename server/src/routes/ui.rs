@@ -1,20 +1,21 @@
 //! `GET /ui.json`: what the page has to know of this server.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::ask::json;
+use super::own_host;
 use crate::More;
 use crate::basemap::Basemap;
 use crate::limits::{MOSAIC_SCENES_MAX, POINTS_MAX};
 use crate::state::AppState;
 
 /// Settings and bounds; where the ingestor is in this process, what it watches.
-pub(super) async fn describe(State(state): State<AppState>, more: Option<More>) -> Response {
+pub(super) fn describe(State(state): State<AppState>, headers: &HeaderMap, more: Option<More>) -> Response {
     let limits = &state.settings.limits;
-    let ingest = more.map(|more| {
+    let ingest = more.filter(|_| own_host::is_own(headers)).map(|more| {
         let sources: Vec<Value> = more
             .sources
             .iter()

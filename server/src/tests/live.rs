@@ -141,7 +141,7 @@ async fn jobs_are_told_to_the_own_page_when_they_change() {
     let router = router(served.state.clone(), Some(more(&pending)));
     let ask = |request: Request<Body>| router.clone().oneshot(request);
     let mut heard = Heard::of(ask(Request::get("/events").body(Body::empty()).unwrap()).await.unwrap());
-    let mut told = vec![heard.next().await.unwrap(), heard.next().await.unwrap()];
+    let mut told = [heard.next().await.unwrap(), heard.next().await.unwrap()];
     told.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(told[0], ("jobs".to_owned(), json!({ "pending": 3, "jobs": [] })));
     assert_eq!(told[1].0, "snapshot");

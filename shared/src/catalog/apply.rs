@@ -90,20 +90,27 @@ fn check_with(
         return Ok(Some(Stale::Unfit(format!("the collection {collection} is not defined"))));
     };
     let mut distinct = BTreeSet::new();
-    let fits = |d: &Dataset| {
+    let in_collection = |d: &Dataset| {
         let bounds = &d.metadata.bounds;
         d.keys.len() == keys
             && d.cog.placement.is_sound()
             && bounds.south <= bounds.north
             && bounds.west.is_finite()
             && bounds.east.is_finite()
-            && d.keys.iter().all(|value| !value.contains(|c| c <= KEY_SEPARATOR))
-            && packed::fits(d)
+            && unfit(d).is_none()
     };
-    if !datasets.iter().all(|d| fits(d) && distinct.insert(&d.keys)) {
+    if !datasets.iter().all(|d| in_collection(d) && distinct.insert(&d.keys)) {
         return Ok(Some(Stale::Unfit(format!("a dataset of {} does not fit its collection", input.path))));
     }
     check_collected(conn, datasets)
+}
+
+/// Why no catalogue can hold a dataset, whatever its state.
+pub fn unfit(dataset: &Dataset) -> Option<String> {
+    if let Some(value) = dataset.keys.iter().find(|value| value.contains(|c| c <= KEY_SEPARATOR)) {
+        return Some(format!("the key value {value:?} holds a control character; rename the file or the band"));
+    }
+    (!packed::fits(dataset)).then(|| "its record is too long; shorten its metadata, categories or colors".to_owned())
 }
 
 /// After a `Gc`, a COG older than `cog_min` may come back only while the state still references it. (What only a kept snapshot references is
