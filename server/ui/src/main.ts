@@ -52,7 +52,7 @@ async function start(): Promise<void> {
   };
   followQuestions();
   followPlaying(() => view.settled);
-  followState();
+  if (fault === null) followState();
   followKeys(view);
   sampleFrom(() => view.bounds());
   startPage(root, view, list);
@@ -61,6 +61,13 @@ async function start(): Promise<void> {
   if (chosen) void begin(chosen);
   else if (!placed && active) fitOnce(active, view);
   followServer({
+    first: () => {
+      readHash();
+      const { view: at, layers: read, active: top } = store.now;
+      if (at) view.map.jumpTo(at);
+      if (read.length === 0) void begin(choose());
+      else if (!at && top) fitOnce(top, view);
+    },
     begin: () => void begin(choose()),
     show: changed => void show(view, changed.keys, changed.bounds, true, changed.collection),
   });

@@ -28,6 +28,8 @@ export function startPage(root: HTMLElement, view: View, list: DatasetList): voi
     frame = requestAnimationFrame(now);
   };
   store.on(Object.keys(store.now) as (keyof State)[], draw);
+  // What was typed and not taken gives way to what is.
+  root.addEventListener('focusout', draw);
   now();
   // The age of the snapshot.
   setInterval(draw, 5000);

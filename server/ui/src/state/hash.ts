@@ -9,6 +9,8 @@ const LAYERS_MAX = 8;
 const CORNERS_MAX = 200;
 const OPS: readonly Filter['op'][] = ['is', 'has', 'from', 'to'];
 let written = '';
+/** Until the URL was read it is not written: a link outlives a server that is not up yet. */
+let read = false;
 
 /** Keeps the URL as the state is. */
 export function followState(): void {
@@ -44,6 +46,7 @@ export function link(): string {
 }
 
 function write(): void {
+  if (!read) return;
   written = stateText(store.now);
   if (location.hash.slice(1) !== written) history.replaceState(null, '', `#${written}`);
 }
@@ -65,8 +68,10 @@ function stateText(state: State): string {
   return parts.join('&');
 }
 
-/** Takes the state from the URL, as far as it makes sense with what there is. */
+/** Takes the state from the URL, once, as far as it makes sense with what there is; while there is no collection nothing does. */
 export function readHash(): void {
+  if (read || store.now.collections.length === 0) return;
+  read = true;
   const text = location.hash.slice(1);
   if (!text) return;
   const params = new URLSearchParams(text.replace(/\+/g, '%2B'));
@@ -100,12 +105,17 @@ export function readHash(): void {
     active: (layers[Number(params.get('active') ?? layers.length - 1)] ?? layers.at(-1))?.id ?? null,
     inView: params.get('view') === '1',
     footprints: params.get('footprints') !== '0',
-    view: [zoom, lat, lng].every(Number.isFinite) ? { center: [lng, lat], zoom } : null,
+    view: [zoom, lat, lng].every(Number.isFinite) ? { center: [lng, clamp(lat, -85, 85)], zoom: clamp(zoom, 0, 22) } : null,
     compare: swipe >= 0 && swipe <= 1 ? swipe : null,
     place: readPlace(params.get('ask') ?? ''),
     area: area.length > 2 ? area : null,
   });
   written = text;
+}
+
+/** What the map takes. */
+function clamp(value: number, low: number, high: number): number {
+  return Math.max(low, Math.min(high, value));
 }
 
 function place([lng, lat]: LngLat): string {

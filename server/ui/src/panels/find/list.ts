@@ -21,6 +21,8 @@ const PAGE = 200;
 const PAGES_MAX = 30;
 const ROW_PX = 46;
 const SPARE_ROWS = 6;
+/** How long a page that failed is not asked for again. */
+const RETRY_MS = 5000;
 /** Browsers do not scroll further: more has to be searched. */
 const ROWS_MAX = 300_000;
 
@@ -30,7 +32,10 @@ export class DatasetList {
   fault: string | null = null;
   private pages = new Map<number, Listed>();
   private asking = new Set<number>();
+  private failed = new Map<number, number>();
   private latest = new Latest();
+  /** Of the question that is asked: aborts what was asked for the one before. */
+  private run = new AbortController();
   private query = '';
   private cursor = 0;
   private frame = 0;
@@ -66,7 +71,10 @@ export class DatasetList {
   }
 
   private async first(): Promise<void> {
+    this.run.abort();
+    this.run = new AbortController();
     this.asking.clear();
+    this.failed.clear();
     try {
       const found = await this.latest.run(signal => this.ask(0, true, signal));
       if (!found) return;
@@ -88,18 +96,24 @@ export class DatasetList {
 
   private async fetch(page: number): Promise<void> {
     if (this.asking.has(page) || this.asking.size > 4) return;
+    if (performance.now() < (this.failed.get(page) ?? 0)) return;
     this.asking.add(page);
-    const query = this.query;
+    const { signal } = this.run;
     try {
-      const found = await this.ask(page, false);
-      if (query !== this.query) return;
+      const found = await this.ask(page, false, signal);
+      if (signal.aborted) return;
       if (this.pages.size >= PAGES_MAX)
         for (const old of this.pages.keys()) if (Math.abs(old - page) > PAGES_MAX / 3 && old !== 0) this.pages.delete(old);
       this.pages.set(page, found);
+      this.failed.delete(page);
     } catch {
-      // Asked again when it is scrolled to.
+      if (signal.aborted) return;
+      // Asked again after a while, if it is still seen then.
+      this.failed.set(page, performance.now() + RETRY_MS);
+      setTimeout(() => this.draw(), RETRY_MS + 50);
+      return;
     } finally {
-      this.asking.delete(page);
+      if (!signal.aborted) this.asking.delete(page);
     }
     this.draw();
   }

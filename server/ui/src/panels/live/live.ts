@@ -11,6 +11,8 @@ const REJECTED_SHOWN = 100;
 const JOBS_SHOWN = 50;
 
 export interface LiveActions {
+  /** The first collections are there: a page that was opened before them begins. */
+  first(): void;
   /** Shows something of a page that shows nothing yet. */
   begin(): void;
   /** Shows what came in. */
@@ -37,8 +39,10 @@ async function newSnapshot(event: SnapshotEvent, actions: LiveActions): Promise<
   const collection = found.some(c => c.id === store.now.collection)
     ? store.now.collection
     : ((found.find(c => c.default) ?? found[0])?.id ?? '');
+  const first = store.now.collections.length === 0 && found.length > 0;
   store.set({ collections: found, collection, generation: store.now.generation + 1 });
   if (store.now.ui.ingest?.rejected) void lookForRejected();
+  if (first) return actions.first();
   if (store.now.layers.length === 0) return actions.begin();
   tell(event, before, actions);
 }

@@ -1,6 +1,5 @@
 /** What a layer shows: one band, three as RGB, or a formula of bands; and which values of the keys. */
 import { html, type TemplateResult } from 'lit-html';
-import { live } from 'lit-html/directives/live.js';
 import { at } from '../../api/collections';
 import { keyValues } from '../../api/datasets';
 import { fixed, triple, withValue } from '../../state/choose';
@@ -8,6 +7,7 @@ import { isMosaic, type Kind, type Layer, NAMES, type Tuple } from '../../state/
 import { store } from '../../state/store';
 import { choice, segmented } from '../../widgets/fields';
 import { iconButton } from '../../widgets/icons';
+import { unlessTyped } from '../../widgets/unless-typed';
 import { keyField } from './key-field';
 
 const CHANNELS = { singleband: [], rgb: ['Red', 'Green', 'Blue'], compute: NAMES.compute } as const;
@@ -97,7 +97,7 @@ function channel(layer: Layer, tuple: Tuple, index: number, keys: readonly strin
 function expression(layer: Layer): TemplateResult {
   const write = (event: Event) => setExpression(layer, (event.target as HTMLInputElement).value);
   return html`<label class="expression"><span>Expression</span>
-      <input type="text" spellcheck="false" autocomplete="off" .value=${live(layer.expression)} placeholder="(v1-v2)/(v1+v2)" @change=${write} /></label>
+      <input type="text" spellcheck="false" autocomplete="off" .value=${unlessTyped(layer.expression)} placeholder="(v1-v2)/(v1+v2)" @change=${write} /></label>
     <div class="presets" role="group" aria-label="Formulas">${FORMULAS.map(
       ([name, formula]) =>
         html`<button type="button" class="small" aria-pressed=${layer.expression === formula} @click=${() => setExpression(layer, formula)}>${name}</button>`,

@@ -1,6 +1,5 @@
 /** A field for the value of one key: a choice where there are few, a text with suggestions where there are many. */
 import { html, type TemplateResult } from 'lit-html';
-import { live } from 'lit-html/directives/live.js';
 import { at } from '../../api/collections';
 import { type Counted, keyValues } from '../../api/datasets';
 import { fixed } from '../../state/choose';
@@ -8,6 +7,7 @@ import { showDate } from '../../state/dates';
 import type { Layer, Tuple } from '../../state/layer';
 import { store } from '../../state/store';
 import { choice } from '../../widgets/fields';
+import { unlessTyped } from '../../widgets/unless-typed';
 
 const FEW = 60;
 const SUGGESTED = 30;
@@ -46,7 +46,7 @@ export function keyField({ layer, tuple, key, label, any, hideLabel, change }: K
   const id = `values-${layer.id}-${key}`;
   const suggest = (event: Event) => void suggestInto(id, layer.collection, key, (event.target as HTMLInputElement).value);
   return html`<label class="choice">${hideLabel ? null : html`<span>${label}</span>`}
-    <input type="text" list=${id} aria-label=${label} placeholder=${any ? 'any (mosaic)' : ''} .value=${live(value)} @input=${suggest}
+    <input type="text" list=${id} aria-label=${label} placeholder=${any ? 'any (mosaic)' : ''} .value=${unlessTyped(value)} @input=${suggest}
       @change=${(event: Event) => chosen((event.target as HTMLInputElement).value.trim())} />
     <datalist id=${id}>${values.slice(0, SUGGESTED).map(counted => html`<option value=${counted.value}></option>`)}</datalist>
   </label>`;
