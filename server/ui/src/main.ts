@@ -2,7 +2,7 @@
 import './style/page.css';
 import './style/panels.css';
 import './style/widgets.css';
-import { said } from './api/client';
+import { Latest, said } from './api/client';
 import { type Bounds, collections, uiConfig } from './api/collections';
 import type { KeyValues } from './api/datasets';
 import { followKeys } from './keys';
@@ -19,6 +19,8 @@ import type { Layer } from './state/layer';
 import { followLayers } from './state/resolve';
 import { store } from './state/store';
 import { startTheme } from './state/theme';
+
+const replacing = new Latest();
 
 async function start(): Promise<void> {
   startTheme();
@@ -85,7 +87,9 @@ async function show(view: View, keys: KeyValues, bounds: Bounds | null, add: boo
   const collection = store.collectionOf(id);
   if (!collection) return;
   try {
-    const layer = await layerOf(collection, keys);
+    // Of several that take the place of one, the last that was chosen.
+    const layer = add ? await layerOf(collection, keys) : await replacing.run(() => layerOf(collection, keys));
+    if (!layer) return;
     const { layers, active } = store.now;
     const old = layers.findIndex(other => other.id === active);
     const kept = { side: layers[old]?.side ?? 'both', opacity: layers[old]?.opacity ?? 1 };

@@ -1,7 +1,7 @@
 /** The panel with what was asked: values and series of a place, or statistics and a histogram of an area. */
 import { html, type TemplateResult } from 'lit-html';
 import { absolute } from '../../api/client';
-import { at } from '../../api/collections';
+import { apiBox, at, type Bounds } from '../../api/collections';
 import { layerUrl } from '../../state/layer';
 import { type Answer, type AreaAnswer, type LngLat, store } from '../../state/store';
 import { copyText } from '../../widgets/copy';
@@ -92,11 +92,12 @@ function cut(answer: AreaAnswer): TemplateResult | null {
 }
 
 /** Values of a layer in a box, as a file. */
-export function geotiffUrl(id: string, bbox: readonly [number, number, number, number]): string {
+export function geotiffUrl(id: string, bbox: Bounds): string {
   const layer = store.layer(id);
   if (!layer) return '';
   const plain = { ...layer, colormap: null, classes: null, gamma: 1, contrast: 0, stretches: [null] };
-  const [west, south, east, north] = bbox;
+  const [west, south, , north] = bbox;
+  const east = Math.min(bbox[2], west + 360);
   const ratio = ((east - west) * Math.cos((((south + north) / 2) * Math.PI) / 180)) / Math.max(north - south, 1e-9);
   const size =
     ratio > 1 ? [CUT_PIXELS, Math.max(1, Math.round(CUT_PIXELS / ratio))] : [Math.max(1, Math.round(CUT_PIXELS * ratio)), CUT_PIXELS];
@@ -104,14 +105,19 @@ export function geotiffUrl(id: string, bbox: readonly [number, number, number, n
   return absolute(
     path +
       layerUrl(plain, store.keysOf(layer.collection), 'crop.tif', [
-        ['bbox', bbox.map(n => n.toFixed(6)).join(',')],
+        [
+          'bbox',
+          apiBox(bbox)
+            .map(n => n.toFixed(6))
+            .join(','),
+        ],
         ['width', String(size[0])],
         ['height', String(size[1])],
       ]),
   );
 }
 
-export function boxOf(ring: readonly LngLat[]): [number, number, number, number] {
+export function boxOf(ring: readonly LngLat[]): Bounds {
   const [lngs, lats] = [ring.map(c => c[0]), ring.map(c => c[1])];
   return [Math.min(...lngs), Math.min(...lats), Math.max(...lngs), Math.max(...lats)];
 }
