@@ -16,7 +16,7 @@ import { sampleFrom } from './panels/style/sample';
 import { firstLayer, layerOf } from './state/choose';
 import { followState, readHash } from './state/hash';
 import type { Layer } from './state/layer';
-import { followLayers } from './state/resolve';
+import { followLayers, placeOf } from './state/resolve';
 import { store } from './state/store';
 import { startTheme } from './state/theme';
 
@@ -103,14 +103,21 @@ async function show(view: View, keys: KeyValues, bounds: Bounds | null, add: boo
 
 /** Goes to a layer as soon as it is known where it lies. */
 function fitOnce(id: string, view: View): void {
-  let done = false;
   const look = () => {
-    const bounds = store.now.info[id]?.tileJson?.bounds;
-    if (done || !bounds) return;
-    done = true;
-    view.fit(bounds, false);
+    const layer = store.layer(id);
+    const bounds = layer && placeOf(layer);
+    if (layer && !bounds) return;
+    stop();
+    if (bounds) view.fit(bounds, false);
   };
-  store.on(['info'], look);
+  // Who goes somewhere meanwhile, stays there.
+  const moved = (event: { originalEvent?: unknown }) => event.originalEvent && stop();
+  const off = store.on(['info', 'layers'], look);
+  const stop = () => {
+    off();
+    view.map.off('movestart', moved);
+  };
+  view.map.on('movestart', moved);
   look();
 }
 
@@ -128,4 +135,8 @@ function places(): { root: HTMLElement; home: HTMLElement; twin: HTMLElement } {
   return { root, home, twin };
 }
 
-void start();
+void start().catch((error: unknown) => {
+  const text = `The page cannot be drawn by this browser; its map needs WebGL. (${said(error)})`;
+  const fault = Object.assign(document.createElement('p'), { className: 'empty', role: 'alert', textContent: text });
+  document.getElementById('app')?.replaceChildren(fault);
+});

@@ -1,12 +1,12 @@
 /** Asks the server about each layer when it or the catalogue changes: its tiles, its legend, what its data are. */
 import { ApiError, Latest, said } from '../api/client';
-import { at } from '../api/collections';
+import { at, type Bounds } from '../api/collections';
 import { datasets, keyValues } from '../api/datasets';
 import { type Metadata, metadata } from '../api/metadata';
 import { legend, tileJson } from '../api/pictures';
 import { fixed, tupleOf } from './choose';
 import { areDates } from './dates';
-import { type Layer, layerUrl, type Tuple } from './layer';
+import { isMosaic, type Layer, layerUrl, type Tuple } from './layer';
 import { store } from './store';
 
 /** Dragging changes a style many times a second. */
@@ -23,8 +23,19 @@ export function followLayers(): void {
       clearTimeout(entry.timer);
       entry.latest.stop();
       asked.delete(id);
+      store.forgetInfo(id);
     }
   });
+}
+
+/** Where a layer lies, once that is known. The TileJSON of one that crosses the antimeridian says the whole world. */
+export function placeOf(layer: Layer): Bounds | null {
+  const info = store.now.info[layer.id];
+  const told = info?.tileJson?.bounds;
+  if (!info || !told) return null;
+  if (told[0] > -180 || told[2] < 180) return told;
+  if (isMosaic(layer)) return store.collectionOf(layer.collection)?.bounds ?? told;
+  return info.metadata.length === 0 ? null : (info.metadata[0]?.bounds ?? told);
 }
 
 function follow(layer: Layer, again: boolean): void {

@@ -127,11 +127,15 @@ class Store {
     for (const listener of this.listeners) listener(this.state, before);
   }
 
-  /** Calls back at each change of any of these members. */
-  on(names: readonly (keyof State)[], listener: Listener): void {
-    this.listeners.push((now, before) => {
+  /** Calls back at each change of any of these members, until what it returns is called. */
+  on(names: readonly (keyof State)[], listener: Listener): () => void {
+    const heard: Listener = (now, before) => {
       if (names.some(name => now[name] !== before[name])) listener(now, before);
-    });
+    };
+    this.listeners.push(heard);
+    return () => {
+      this.listeners = this.listeners.filter(other => other !== heard);
+    };
   }
 
   layer(id: string | null): Layer | undefined {
@@ -149,6 +153,11 @@ class Store {
   changeInfo(id: string, change: Partial<LayerInfo>): void {
     const blank: LayerInfo = { busy: false, error: null, tileJson: null, tiles: null, metadata: [], legend: null, time: null };
     this.set({ info: { ...this.state.info, [id]: { ...blank, ...this.state.info[id], ...change } } });
+  }
+
+  forgetInfo(id: string): void {
+    const { [id]: _, ...info } = this.state.info;
+    this.set({ info });
   }
 
   collectionOf(id: string): Collection | undefined {

@@ -73,9 +73,14 @@ export function followPlaying(settled: () => boolean): void {
       step(1);
       await pause(STAY_MS);
       const deadline = performance.now() + WAIT_MS;
-      while (performance.now() < deadline && !(settled() && Object.values(store.now.info).every(info => !info.busy))) await pause(50);
+      while (performance.now() < deadline && !(settled() && !waits())) await pause(50);
     }
   });
+}
+
+/** Whether anything that is to be seen is asked about. */
+function waits(): boolean {
+  return store.now.layers.some(layer => layer.visible && store.now.info[layer.id]?.busy);
 }
 
 function pause(ms: number): Promise<void> {

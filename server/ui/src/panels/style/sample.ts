@@ -28,6 +28,14 @@ let boundsOf: () => readonly [number, number, number, number] = () => [-180, -85
 /** Says what is seen. */
 export function sampleFrom(bounds: typeof boundsOf): void {
   boundsOf = bounds;
+  store.on(['layers'], now => {
+    for (const [name, entry] of entries) {
+      if (now.layers.some(layer => name.startsWith(`${layer.id}/`))) continue;
+      clearTimeout(entry.timer);
+      entry.latest.stop();
+      entries.delete(name);
+    }
+  });
 }
 
 /** The newest there is; a better one is asked for if the layer or the view changed. */
