@@ -29,7 +29,14 @@ export interface Answer {
   title: string;
   error?: string;
   values: { label: string; value: string }[];
-  series: { key: number; keys: readonly string[]; values: { value: string; y: number | null }[]; unit: string | null } | null;
+  series: {
+    key: number;
+    keys: readonly string[];
+    values: { value: string; y: number | null }[];
+    unit: string | null;
+    /** Whether there are older values that were not asked for. */
+    newest: boolean;
+  } | null;
 }
 
 export interface AreaAnswer {

@@ -9,7 +9,7 @@ import { domainOf, histogram } from '../../widgets/histogram';
 import { icon, iconButton } from '../../widgets/icons';
 import { show, showArea } from '../../widgets/numbers';
 import { plot } from '../../widgets/plot';
-import { setDate, timedLayer } from '../look/time';
+import { setDate } from '../look/time';
 
 const EARTH_M = 6_371_008.8;
 /** Pixels of a GeoTIFF's longer side. */
@@ -34,7 +34,6 @@ function waiting(): TemplateResult {
 }
 
 function placeAnswer(answer: Answer): TemplateResult {
-  const timed = timedLayer();
   const { series } = answer;
   const current = series ? (store.layer(answer.layer)?.channels[0]?.[series.key] ?? null) : null;
   const csv = () => copyText(`date,value\n${(series?.values ?? []).map(v => `${v.value},${v.y ?? ''}`).join('\n')}\n`);
@@ -44,7 +43,8 @@ function placeAnswer(answer: Answer): TemplateResult {
     <dl class="values">${answer.values.map(v => html`<div>${v.label ? html`<dt>${v.label}</dt>` : html`<dt class="unseen">value</dt>`}<dd>${v.value}</dd></div>`)}</dl>
     ${
       series
-        ? html`${plot({ values: series.values, unit: series.unit, current, label: `Over time: ${answer.title}`, ...(timed ? { choose: setDate } : {}) })}
+        ? html`${plot({ values: series.values, unit: series.unit, current, label: `Over time: ${answer.title}`, choose: value => setDate(answer.layer, value) })}
+          ${series.newest ? html`<p class="quiet">The newest ${series.values.length} dates.</p>` : null}
           <button type="button" class="small" @click=${csv}>${icon('copy')} Copy as CSV</button>`
         : null
     }

@@ -25,6 +25,10 @@ let redraw: () => void = () => undefined;
 const latest = new Latest();
 const dated = new Map<string, Promise<string[]>>();
 let timer = 0;
+let closing = 0;
+/** What the suggestions are of; and whether the first is taken as soon as it is there. */
+let answered = '';
+let eager = false;
 
 export function search(draw: () => void): TemplateResult {
   redraw = draw;
@@ -46,8 +50,13 @@ export function search(draw: () => void): TemplateResult {
         aria-activedescendant=${chosen >= 0 ? `suggestion-${chosen}` : nothing}
         .value=${live(text)}
         @input=${(event: Event) => type((event.target as HTMLInputElement).value)}
-        @focus=${() => type(text)}
-        @blur=${() => setTimeout(close, 150)}
+        @focus=${() => {
+          clearTimeout(closing);
+          type(text);
+        }}
+        @blur=${() => {
+          closing = window.setTimeout(close, 150);
+        }}
         @keydown=${keyed}
       />
       <kbd aria-hidden="true">/</kbd>
@@ -81,6 +90,7 @@ function type(now: string): void {
   text = now;
   open = true;
   chosen = -1;
+  eager = false;
   clearTimeout(timer);
   timer = window.setTimeout(() => void suggest(), now ? SETTLE_MS : 0);
   redraw();
@@ -91,7 +101,10 @@ async function suggest(): Promise<void> {
   const found = await latest.run(signal => ask(typed, signal)).catch(() => []);
   if (!found) return;
   suggestions = found;
+  answered = typed;
   chosen = typed && found.length > 0 ? 0 : -1;
+  const first = found[0];
+  if (eager && first) return pick(first);
   redraw();
 }
 
@@ -102,7 +115,7 @@ async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
   const others = (key: string) => filters.filter(filter => filter.key !== key || filter.op !== 'is');
   const found = await Promise.all(
     keys.map(async key => {
-      const known = await keyValues(path, key, others(key), { prefix: typed, limit: PER_KEY }, signal);
+      const known = await keyValues(path, key, others(key), { prefix: typed, limit: PER_KEY }, signal).catch(() => []);
       return known.map(({ value, count }): Suggestion => ({ filter: { key, op: 'is', value }, text: value, detail: String(count) }));
     }),
   );
@@ -138,6 +151,7 @@ function pick(suggestion: Suggestion): void {
 
 function close(): void {
   open = false;
+  eager = false;
   chosen = -1;
   suggestions = [];
   latest.stop();
@@ -152,8 +166,10 @@ function keyed(event: KeyboardEvent): void {
     redraw();
     document.getElementById(`suggestion-${chosen}`)?.scrollIntoView({ block: 'nearest' });
   } else if (event.key === 'Enter') {
-    const suggestion = suggestions[Math.max(chosen, 0)];
-    if (suggestion) pick(suggestion);
+    const typed = text.trim();
+    const suggestion = suggestions[chosen];
+    if (answered === typed && suggestion) pick(suggestion);
+    else eager = typed !== '';
   } else if (event.key === 'Escape') {
     event.stopPropagation();
     text = '';
