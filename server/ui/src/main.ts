@@ -34,9 +34,9 @@ async function start(): Promise<void> {
   const placed = store.now.view !== null;
   // Asked before the map is made, which takes the browser a while.
   followLayers();
-  const { layers, active, fault } = store.now;
+  const { layers, active, emptied, fault } = store.now;
   if (layers.length > 0) store.set({ layers: [...layers] });
-  const chosen = layers.length > 0 || fault !== null ? null : choose();
+  const chosen = layers.length > 0 || emptied || fault !== null ? null : choose();
 
   const { root, home, twin } = places();
   const view = new View(home, twin);
@@ -65,9 +65,9 @@ async function start(): Promise<void> {
   followServer({
     first: () => {
       readHash();
-      const { view: at, layers: read, active: top } = store.now;
+      const { view: at, layers: read, active: top, emptied: none } = store.now;
       if (at) view.map.jumpTo(at);
-      if (read.length === 0) void begin(choose());
+      if (read.length === 0 && !none) void begin(choose());
       else if (!at && top) fitOnce(top, view);
     },
     begin: () => void begin(choose()),

@@ -32,6 +32,7 @@ export function startPage(root: HTMLElement, view: View, list: DatasetList): voi
   // What was typed and not taken gives way to what is.
   root.addEventListener('focusout', draw);
   now();
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
   // The age of the snapshot.
   setInterval(draw, 5000);
 }

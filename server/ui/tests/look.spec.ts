@@ -36,7 +36,7 @@ test('a formula may be typed slowly while the page is drawn again', async ({ pag
   await field.press('Enter');
   await hashHas(page, /expression=v1\*3\+1000/);
   // What is given up, and an emptied number, give way to what is.
-  const low = page.getByLabel('Low end');
+  const low = page.getByRole('spinbutton', { name: 'Low end' });
   await low.fill('');
   await low.blur();
   await expect(low).toHaveValue('0');

@@ -59,6 +59,8 @@ export interface State {
   footprints: boolean;
   hovered: KeyValues | null;
   layers: readonly Layer[];
+  /** Whether all layers were removed on purpose: nothing is to appear by itself. */
+  emptied: boolean;
   active: string | null;
   info: Readonly<Record<string, LayerInfo>>;
   view: { center: LngLat; zoom: number } | null;
@@ -100,6 +102,7 @@ class Store {
     footprints: true,
     hovered: null,
     layers: [],
+    emptied: false,
     active: null,
     info: {},
     view: null,

@@ -43,7 +43,7 @@ async function newSnapshot(event: SnapshotEvent, actions: LiveActions): Promise<
   store.set({ collections: found, collection, generation: store.now.generation + 1 });
   if (store.now.ui.ingest?.rejected) void lookForRejected();
   if (first) return actions.first();
-  if (store.now.layers.length === 0) return actions.begin();
+  if (store.now.layers.length === 0 && !store.now.emptied) return actions.begin();
   tell(event, before, actions);
 }
 
