@@ -28,7 +28,8 @@ export function startPage(root: HTMLElement, view: View, list: DatasetList): voi
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(now);
   };
-  store.on(Object.keys(store.now) as (keyof State)[], draw);
+  // Also where what changed is no member of the state, as `set({})` says.
+  store.on([], draw);
   // What was typed and not taken gives way to what is.
   root.addEventListener('focusout', draw);
   now();

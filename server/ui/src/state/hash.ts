@@ -43,8 +43,7 @@ export function followState(): void {
 
 /** The link to what is seen now. */
 export function link(): string {
-  write();
-  return location.href;
+  return read ? `${location.href.split('#')[0]}#${stateText(store.now)}` : location.href;
 }
 
 function write(): void {

@@ -15,6 +15,10 @@ const DATES_MAX = 2000;
 const asked = new Map<string, { url: string; latest: Latest; timer: number }>();
 
 export function followLayers(): void {
+  // What failed while the server was away is asked again.
+  store.on(['connected'], now => {
+    if (now.connected) for (const layer of now.layers) if (now.info[layer.id]?.error) follow(layer, true);
+  });
   store.on(['layers', 'generation'], (now, before) => {
     const again = now.generation !== before.generation;
     for (const layer of now.layers) follow(layer, again);
@@ -57,7 +61,7 @@ async function askAbout(id: string, signal: AbortSignal): Promise<void> {
   const collection = store.collectionOf(layer.collection);
   const path = at(collection, layer.collection);
   const keys = collection?.keys ?? [];
-  void describe(layer, path, keys).catch(() => undefined);
+  void describe(layer, path, keys, signal).catch(() => undefined);
   try {
     if (layer.kind === 'compute' && !layer.expression.trim()) throw new ApiError('write an expression, such as (v1-v2)/(v1+v2)', 400);
     const dense = devicePixelRatio > 1;
@@ -84,12 +88,13 @@ function legendPath(layer: Layer, keys: readonly string[], search: string): stri
   return `${path}.json?${params}`;
 }
 
-async function describe(layer: Layer, path: string, keys: readonly string[]): Promise<void> {
+async function describe(layer: Layer, path: string, keys: readonly string[], signal: AbortSignal): Promise<void> {
   const [found, time] = await Promise.all([
     Promise.all(layer.channels.map(tuple => representative(path, keys, tuple).catch(() => null))),
     dates(layer, path, keys),
   ]);
-  if (store.layer(layer.id)) store.changeInfo(layer.id, { metadata: found, time });
+  // Of the layer as it is by now another asks.
+  if (!signal.aborted) store.changeInfo(layer.id, { metadata: found, time });
 }
 
 /** Metadata of the dataset of a tuple; of a mosaic, of its topmost. */

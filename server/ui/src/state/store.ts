@@ -137,10 +137,10 @@ class Store {
     for (const listener of this.listeners) listener(this.state, before);
   }
 
-  /** Calls back at each change of any of these members, until what it returns is called. */
+  /** Calls back at each change of any of these members, or at every `set` if none is named, until what it returns is called. */
   on(names: readonly (keyof State)[], listener: Listener): () => void {
     const heard: Listener = (now, before) => {
-      if (names.some(name => now[name] !== before[name])) listener(now, before);
+      if (names.length === 0 || names.some(name => now[name] !== before[name])) listener(now, before);
     };
     this.listeners.push(heard);
     return () => {

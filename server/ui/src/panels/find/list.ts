@@ -23,6 +23,7 @@ const ROW_PX = 46;
 const SPARE_ROWS = 6;
 /** How long a page that failed is not asked for again. */
 const RETRY_MS = 5000;
+const POINT_MS = 60;
 /** Browsers do not scroll further: more has to be searched. */
 const ROWS_MAX = 300_000;
 
@@ -34,6 +35,7 @@ export class DatasetList {
   private asking = new Set<number>();
   private failed = new Map<number, number>();
   private latest = new Latest();
+  private pointing = new Latest();
   /** Of the question that is asked: aborts what was asked for the one before. */
   private run = new AbortController();
   private query = '';
@@ -47,11 +49,15 @@ export class DatasetList {
     this.element.setAttribute('aria-label', 'Datasets');
     this.element.addEventListener('scroll', () => this.draw(), { passive: true });
     this.element.addEventListener('keydown', event => this.keyed(event));
-    this.element.addEventListener('pointerleave', () => this.actions.hover(null, null));
+    this.element.addEventListener('pointerleave', () => {
+      this.pointing.stop();
+      this.actions.hover(null, null);
+    });
     new ResizeObserver(() => this.draw()).observe(this.element);
     store.on(['collection', 'filters', 'inView', 'generation', 'ready'], (now, before) =>
       this.refresh(now.generation !== before.generation),
     );
+    store.on(['connected'], now => now.connected && this.fault !== null && this.refresh(true));
     store.on(['view'], now => now.inView && this.refresh(false));
     store.on(['footprints', 'layers'], () => this.draw());
   }
@@ -172,7 +178,7 @@ export class DatasetList {
       }}
       @pointerenter=${() => void this.point(index)}
     >
-      <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @error=${(event: Event) => (event.target as HTMLElement).classList.add('broken')} />
+      <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @load=${broken(false)} @error=${broken(true)} />
       <span class="names" role="gridcell">${head.length === 0 ? last : head.map((value, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${showDate(value)}</span>`)}</span>
       ${head.length === 0 ? null : html`<span class="tag" role="gridcell">${showDate(last)}</span>`}
       <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, event => {
@@ -195,7 +201,12 @@ export class DatasetList {
     this.actions.hover(found.bounds, null);
     const { collection } = store.now;
     const tuple = tupleOf(store.keysOf(collection), found.keys);
-    const [hull] = await hulls(at(store.collectionOf(collection), collection), [tuple]).catch(() => []);
+    const answer = this.pointing.run(async signal => {
+      // Rows that are swept over are not asked for.
+      await new Promise(resolve => setTimeout(resolve, POINT_MS));
+      return signal.aborted ? [] : hulls(at(store.collectionOf(collection), collection), [tuple], signal);
+    });
+    const [hull] = (await answer.catch(() => undefined)) ?? [];
     const still = this.element.matches(':hover') || document.activeElement === this.element;
     if (hull && still) this.actions.hover(found.bounds ?? hull.bounds, hull.convex_hull.coordinates[0] ?? null);
   }
@@ -217,4 +228,9 @@ export class DatasetList {
     } else if (event.key === 'Enter' && found) this.actions.show(found.keys, found.bounds);
     else if (event.key === '+' && found) this.actions.add(found.keys, found.bounds);
   }
+}
+
+/** Rows are used again for other datasets: a picture that comes takes the mark away. */
+function broken(yes: boolean): (event: Event) => void {
+  return event => (event.target as HTMLElement).classList.toggle('broken', yes);
 }

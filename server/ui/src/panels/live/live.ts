@@ -21,7 +21,8 @@ export interface LiveActions {
 
 export function followServer(actions: LiveActions): void {
   listen(store.now.ui.events, {
-    connected: yes => store.now.connected !== yes && store.set({ connected: yes }),
+    // What was at work when the connection was lost is not known any more.
+    connected: yes => store.now.connected !== yes && store.set(yes ? { connected: yes } : { connected: yes, jobs: null }),
     jobs: jobs => store.set({ jobs }),
     snapshot: event => void newSnapshot(event, actions),
   });
