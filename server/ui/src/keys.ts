@@ -13,6 +13,8 @@ export function followKeys(view: View): void {
   const actions: Record<string, () => void> = {
     '/': () => {
       store.set({ tab: 'data', sheet: true });
+      // At once if it is seen, so that what is typed next arrives there.
+      focusSearch();
       requestAnimationFrame(focusSearch);
     },
     '1': () => store.set({ tab: 'data', sheet: true }),
