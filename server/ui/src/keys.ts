@@ -3,6 +3,7 @@ import type { View } from './map/view';
 import { focusSearch } from './panels/find/search';
 import { step, timedLayer } from './panels/look/time';
 import { toggleCompare } from './panels/swipe';
+import { placeOf } from './state/resolve';
 import { store } from './state/store';
 import { toggleTheme } from './state/theme';
 
@@ -12,6 +13,8 @@ export function followKeys(view: View): void {
   const actions: Record<string, () => void> = {
     '/': () => {
       store.set({ tab: 'data', sheet: true });
+      // At once if it is seen, so that what is typed next arrives there.
+      focusSearch();
       requestAnimationFrame(focusSearch);
     },
     '1': () => store.set({ tab: 'data', sheet: true }),
@@ -30,7 +33,8 @@ export function followKeys(view: View): void {
     l: () => dialog('live'),
     d: toggleTheme,
     f: () => {
-      const bounds = store.now.info[store.now.active ?? '']?.tileJson?.bounds;
+      const layer = store.activeLayer;
+      const bounds = layer && placeOf(layer);
       if (bounds) view.fit(bounds);
     },
     '?': () => dialog('help'),
@@ -40,7 +44,9 @@ export function followKeys(view: View): void {
   addEventListener('keydown', event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const target = event.target as HTMLElement;
-    const name = event.key.toLowerCase();
+    // Chromium tells of a chosen suggestion by an event without a key.
+    const name = event.key?.toLowerCase();
+    if (!name) return;
     const writes = target.matches('input:not([type=range]):not([type=checkbox]), select, textarea');
     if (writes && name !== 'escape') return;
     // Buttons have Space and Enter for themselves.

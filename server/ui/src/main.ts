@@ -2,7 +2,7 @@
 import './style/page.css';
 import './style/panels.css';
 import './style/widgets.css';
-import { said } from './api/client';
+import { Latest, said } from './api/client';
 import { type Bounds, collections, uiConfig } from './api/collections';
 import type { KeyValues } from './api/datasets';
 import { followKeys } from './keys';
@@ -16,9 +16,11 @@ import { sampleFrom } from './panels/style/sample';
 import { firstLayer, layerOf } from './state/choose';
 import { followState, readHash } from './state/hash';
 import type { Layer } from './state/layer';
-import { followLayers } from './state/resolve';
+import { followLayers, placeOf } from './state/resolve';
 import { store } from './state/store';
 import { startTheme } from './state/theme';
+
+const replacing = new Latest();
 
 async function start(): Promise<void> {
   startTheme();
@@ -32,9 +34,9 @@ async function start(): Promise<void> {
   const placed = store.now.view !== null;
   // Asked before the map is made, which takes the browser a while.
   followLayers();
-  const { layers, active, fault } = store.now;
+  const { layers, active, emptied, fault } = store.now;
   if (layers.length > 0) store.set({ layers: [...layers] });
-  const chosen = layers.length > 0 || fault !== null ? null : choose();
+  const chosen = layers.length > 0 || emptied || fault !== null ? null : choose();
 
   const { root, home, twin } = places();
   const view = new View(home, twin);
@@ -52,7 +54,7 @@ async function start(): Promise<void> {
   };
   followQuestions();
   followPlaying(() => view.settled);
-  followState();
+  if (fault === null) followState();
   followKeys(view);
   sampleFrom(() => view.bounds());
   startPage(root, view, list);
@@ -61,6 +63,13 @@ async function start(): Promise<void> {
   if (chosen) void begin(chosen);
   else if (!placed && active) fitOnce(active, view);
   followServer({
+    first: () => {
+      readHash();
+      const { view: at, layers: read, active: top, emptied: none } = store.now;
+      if (at) view.map.jumpTo(at);
+      if (read.length === 0 && !none) void begin(choose());
+      else if (!at && top) fitOnce(top, view);
+    },
     begin: () => void begin(choose()),
     show: changed => void show(view, changed.keys, changed.bounds, true, changed.collection),
   });
@@ -78,7 +87,9 @@ async function show(view: View, keys: KeyValues, bounds: Bounds | null, add: boo
   const collection = store.collectionOf(id);
   if (!collection) return;
   try {
-    const layer = await layerOf(collection, keys);
+    // Of several that take the place of one, the last that was chosen.
+    const layer = add ? await layerOf(collection, keys) : await replacing.run(() => layerOf(collection, keys));
+    if (!layer) return;
     const { layers, active } = store.now;
     const old = layers.findIndex(other => other.id === active);
     const kept = { side: layers[old]?.side ?? 'both', opacity: layers[old]?.opacity ?? 1 };
@@ -92,14 +103,21 @@ async function show(view: View, keys: KeyValues, bounds: Bounds | null, add: boo
 
 /** Goes to a layer as soon as it is known where it lies. */
 function fitOnce(id: string, view: View): void {
-  let done = false;
   const look = () => {
-    const bounds = store.now.info[id]?.tileJson?.bounds;
-    if (done || !bounds) return;
-    done = true;
-    view.fit(bounds, false);
+    const layer = store.layer(id);
+    const bounds = layer && placeOf(layer);
+    if (layer && !bounds) return;
+    stop();
+    if (bounds) view.fit(bounds, false);
   };
-  store.on(['info'], look);
+  // Who goes somewhere meanwhile, stays there.
+  const moved = (event: { originalEvent?: unknown }) => event.originalEvent && stop();
+  const off = store.on(['info', 'layers'], look);
+  const stop = () => {
+    off();
+    view.map.off('movestart', moved);
+  };
+  view.map.on('movestart', moved);
   look();
 }
 
@@ -117,4 +135,8 @@ function places(): { root: HTMLElement; home: HTMLElement; twin: HTMLElement } {
   return { root, home, twin };
 }
 
-void start();
+void start().catch((error: unknown) => {
+  const text = `The page cannot be drawn by this browser; its map needs WebGL. (${said(error)})`;
+  const fault = Object.assign(document.createElement('p'), { className: 'empty', role: 'alert', textContent: text });
+  document.getElementById('app')?.replaceChildren(fault);
+});

@@ -12,6 +12,7 @@ import { sharePanel } from './panels/share/share';
 import { legends } from './panels/style/legend';
 import { swipeBar, toggleCompare } from './panels/swipe';
 import type { Layer } from './state/layer';
+import { placeOf } from './state/resolve';
 import { type State, store } from './state/store';
 import { isDark, toggleTheme } from './state/theme';
 import { save } from './widgets/copy';
@@ -27,8 +28,12 @@ export function startPage(root: HTMLElement, view: View, list: DatasetList): voi
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(now);
   };
-  store.on(Object.keys(store.now) as (keyof State)[], draw);
+  // Also where what changed is no member of the state, as `set({})` says.
+  store.on([], draw);
+  // What was typed and not taken gives way to what is.
+  root.addEventListener('focusout', draw);
   now();
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
   // The age of the snapshot.
   setInterval(draw, 5000);
 }
@@ -41,7 +46,7 @@ export function redraw(): void {
 function page(view: View, list: DatasetList): TemplateResult {
   const { tab, sheet, layers, dialog, fault } = store.now;
   const fly = (layer: Layer) => {
-    const bounds = store.now.info[layer.id]?.tileJson?.bounds;
+    const bounds = placeOf(layer);
     if (bounds) view.fit(bounds);
   };
   const choose = (name: 'data' | 'layers') => store.set({ tab: name, sheet: tab === name ? !sheet : true });
@@ -136,10 +141,14 @@ function toast({ id, text, action }: State['toasts'][number]): TemplateResult {
 export function everything(view: View): void {
   const boxes = store.now.collections.map(collection => collection.bounds).filter(bounds => bounds !== null);
   if (boxes.length === 0) return;
-  view.fit([
-    Math.min(...boxes.map(b => b[0])),
-    Math.min(...boxes.map(b => b[1])),
-    Math.max(...boxes.map(b => (b[2] < b[0] ? b[2] + 360 : b[2]))),
-    Math.max(...boxes.map(b => b[3])),
-  ]);
+  // Round Greenwich or round the antimeridian, whichever is nearer together.
+  const spans = [-180, 0].map(seam => {
+    const shifted = boxes.map(([west, , east]) => {
+      const shift = west < seam ? 360 : 0;
+      return [west + shift, east + shift + (east < west ? 360 : 0)] as const;
+    });
+    return [Math.min(...shifted.map(s => s[0])), Math.max(...shifted.map(s => s[1]))] as const;
+  });
+  const [west, east] = spans.reduce((best, span) => (span[1] - span[0] < best[1] - best[0] ? span : best), [-180, 180]);
+  view.fit([west, Math.min(...boxes.map(b => b[1])), east, Math.max(...boxes.map(b => b[3]))]);
 }

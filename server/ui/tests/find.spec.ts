@@ -38,6 +38,18 @@ test('datasets are found by what the map shows', async ({ page }) => {
   await expect(page.locator('.list-head')).not.toContainText(/^0 datasets/);
 });
 
+test('what a map of the whole world, or of a copy of it, shows is found', async ({ page, request }) => {
+  const { total } = await json<{ total: number }>(request, 'datasets?limit=1&total=true');
+  for (const at of ['0.5/20/0', '6/46.5/367.5', '6/46.5/-352.5']) {
+    await page.goto('about:blank');
+    await open(page, `at=${at}&in=default&view=1&layer=default/singleband/dem/1`);
+    await expect(page.locator('.list-head')).toContainText(`${total} datasets`);
+    await page.keyboard.press('s');
+    const cut = await page.getByRole('link', { name: 'GeoTIFF of this view' }).getAttribute('href');
+    expect((await request.get(cut ?? '')).status()).toBe(200);
+  }
+});
+
 test('pointing at a dataset shows its outline, a click goes there', async ({ page }) => {
   await open(page, 'at=7/46.5/7.5&in=default&footprints=0&layer=default/singleband/dem/1?hidden=1');
   const row = page.locator('.dataset-row', { hasText: 'dem' });

@@ -25,6 +25,23 @@ test('a channel of RGB may be of another date', async ({ page }) => {
   await hashHas(page, /g\.date=20260701/);
 });
 
+test('a formula may be typed slowly while the page is drawn again', async ({ page }) => {
+  await open(page, `${AT}&in=series&layer=series/compute/20260401?v1=B08%26expression=v1*2%26stretch_range=[0,9000]`);
+  await layersTab(page);
+  const field = page.getByLabel('Expression');
+  await field.fill('');
+  // Longer than the page goes without being drawn.
+  await field.pressSequentially('v1*3+1000', { delay: 750 });
+  await expect(field).toHaveValue('v1*3+1000');
+  await field.press('Enter');
+  await hashHas(page, /expression=v1\*3\+1000/);
+  // What is given up, and an emptied number, give way to what is.
+  const low = page.getByRole('spinbutton', { name: 'Low end' });
+  await low.fill('');
+  await low.blur();
+  await expect(low).toHaveValue('0');
+});
+
 test('a wrong formula is told in the words of the server', async ({ page }) => {
   await open(page, `${AT}&in=series&layer=series/compute/20260401?v1=B08%26expression=v1*2%26stretch_range=[0,9000]`);
   await layersTab(page);

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { dem, drawn, expect, layersTab, look, open, test } from './page';
+import { dem, drawn, expect, hashHas, layersTab, look, open, test } from './page';
 
 const STATE = `${dem('?colormap=viridis%26stretch_range=[100,900]')}&layer=default/rgb/photo?r=R%26g=G%26b=B%26opacity=0.5&swipe=0.6`;
 
@@ -53,4 +53,21 @@ test('a link that makes no sense still opens a page', async ({ page }) => {
   await open(page, 'at=nonsense&in=nowhere&layer=nowhere/singleband/a&layer=default/singleband/onlyone&swipe=9&area=1,2&ask=x');
   await layersTab(page);
   await expect(page.locator('.layer')).toHaveCount(1);
+});
+
+test('a link outlives a server that is not up yet', async ({ page }) => {
+  page.removeAllListeners('console');
+  await page.route('**/collections', route => route.fulfill({ status: 502, body: 'bad gateway' }), { times: 1 });
+  const state = dem('?colormap=viridis');
+  await page.goto(`./#${state}`);
+  await expect(page.getByRole('alert')).toContainText('Kiln does not answer');
+  await page.getByRole('button', { name: 'Share and take away' }).click();
+  expect(await page.locator('[data-name=link] input').inputValue()).toContain(state);
+  // Nothing is published at first.
+  await page.route('**/collections', route => route.fulfill({ status: 503, body: '{}' }), { times: 1 });
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByRole('tab', { name: /Layers/ })).toContainText('1');
+  await drawn(page);
+  expect((await look(page)).colors).toBeGreaterThan(50);
+  await hashHas(page, /dem\/1\?colormap=viridis/);
 });

@@ -13,6 +13,19 @@ export interface Collection {
 /** West, south, east, north in degrees; west > east across the antimeridian. */
 export type Bounds = [number, number, number, number];
 
+/** A box of the map, which may be turns further or wider than one, as the API takes it. */
+export function apiBox([west, south, east, north]: Bounds): Bounds {
+  if (east < west) return [west, south, east, north];
+  if (east - west >= 360) return [-180, south, 180, north];
+  const shift = turns(west);
+  return [west - shift, south, east - shift > 180 ? east - shift - 360 : east - shift, north];
+}
+
+/** Degrees of whole turns that a longitude is beyond -180…180. */
+export function turns(lng: number): number {
+  return 360 * Math.floor((lng + 180) / 360);
+}
+
 export interface UiConfig {
   version: string;
   basemap:

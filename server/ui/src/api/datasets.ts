@@ -1,6 +1,6 @@
 /** `GET /datasets` and `/keys/{key}`: what matches some filters, page by page, with where it lies; and the values keys have. */
 import { encode, getJson, query } from './client';
-import type { Bounds } from './collections';
+import { apiBox, type Bounds } from './collections';
 
 /** A condition on one key. */
 export interface Filter {
@@ -34,7 +34,13 @@ export function datasets(at: string, filters: readonly Filter[], page: Page, sig
   const params: [string, string][] = [...filterParams(filters), ['limit', String(page.limit)], ['bounds', 'true']];
   if (page.page) params.push(['page', String(page.page)]);
   if (page.total) params.push(['total', 'true']);
-  if (page.bbox) params.push(['bbox', page.bbox.map(n => n.toFixed(5)).join(',')]);
+  if (page.bbox)
+    params.push([
+      'bbox',
+      apiBox(page.bbox)
+        .map(n => n.toFixed(5))
+        .join(','),
+    ]);
   if (page.descending) params.push(['ascending', 'false']);
   return getJson<Listed>(`${at}datasets?${query(params)}`, signal);
 }

@@ -29,10 +29,12 @@ export interface Listener {
 }
 
 const POLL_MS = 5000;
+/** How long it is polled before the stream is tried again: a restart behind a proxy ends a stream for good. */
+const STREAM_AGAIN_MS = 30_000;
 
 /** Listens until the page ends. */
 export function listen(events: boolean, listener: Listener): void {
-  if (!events) return void poll(listener);
+  if (!events) return void poll(listener, Number.POSITIVE_INFINITY);
   let answered = false;
   let faults = 0;
   const source = new EventSource(absolute('events'));
@@ -42,11 +44,12 @@ export function listen(events: boolean, listener: Listener): void {
     listener.connected(true);
   };
   source.onerror = () => {
-    listener.connected(false);
+    // One that refuses the stream may answer all else: polling says.
+    if (answered || source.readyState !== EventSource.CLOSED) listener.connected(false);
     // A server without events, or with too many listeners, will not be asked for ever.
     if (source.readyState === EventSource.CLOSED || (!answered && ++faults > 3)) {
       source.close();
-      void poll(listener);
+      void poll(listener, STREAM_AGAIN_MS).then(() => listen(true, listener));
     }
   };
   source.addEventListener('snapshot', event => listener.snapshot(JSON.parse(event.data) as SnapshotEvent));
@@ -57,9 +60,10 @@ export function rejected(): Promise<Rejected> {
   return getJson<Rejected>('rejected');
 }
 
-async function poll(listener: Listener): Promise<void> {
+async function poll(listener: Listener, wait: number): Promise<void> {
+  const until = performance.now() + wait;
   let last = -1;
-  for (;;) {
+  while (performance.now() < until) {
     try {
       const ready = await getJson<{ snapshot: number | null; datasets: number; published_at: string }>('ready');
       listener.connected(true);

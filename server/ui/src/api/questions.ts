@@ -1,5 +1,6 @@
 /** `GET /point` and `POST /statistics`: values at a place, statistics of an area. */
 import { getJson, request, segments } from './client';
+import { turns } from './collections';
 import type { KeyValues } from './datasets';
 
 export interface PointResult {
@@ -44,7 +45,9 @@ export async function statistics(
 ): Promise<Statistics> {
   const first = ring[0];
   if (!first) throw new Error('an area needs corners');
-  const geometry = { type: 'Polygon', coordinates: [[...ring, first]] };
+  // One drawn on a copy of the world is asked of where it is copied from.
+  const shift = turns(Math.min(...ring.map(corner => corner[0])));
+  const geometry = { type: 'Polygon', coordinates: [[...ring, first].map(([lng, lat]) => [lng - shift, lat])] };
   const init: RequestInit = { method: 'POST', body: JSON.stringify(geometry), headers: { 'content-type': 'application/json' } };
   if (signal) init.signal = signal;
   const answer = await request(`${at}statistics/${segments(keys)}`, init);
@@ -53,5 +56,5 @@ export async function statistics(
 
 /** A longitude as the API takes it. */
 export function wrap(lng: number): number {
-  return ((((lng + 180) % 360) + 360) % 360) - 180;
+  return lng - turns(lng);
 }

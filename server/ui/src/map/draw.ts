@@ -6,9 +6,12 @@ import { dot, line, polygon, setOverlay } from './overlays';
 const CORNERS_MAX = 200;
 /** Pixels within which a click is on a corner. */
 const NEAR = 10;
+/** Within which two clicks are a double click. */
+const DOUBLE_MS = 400;
 
 export class Draw {
   private corners: LngLat[] = [];
+  private ended = Number.NEGATIVE_INFINITY;
   private shape: 'polygon' | 'rectangle' | null = null;
 
   constructor(
@@ -16,14 +19,18 @@ export class Draw {
     private readonly done: (ring: LngLat[] | null) => void,
   ) {
     map.on('click', event => {
-      if (!this.shape) return;
+      if (!this.shape) {
+        // The second click of a double click on the last corner asks nothing.
+        if (performance.now() - this.ended < DOUBLE_MS) event.preventDefault();
+        return;
+      }
       // It is a corner, and asks nothing.
       event.preventDefault();
       this.click(event);
     });
     map.on('mousemove', event => this.shape && this.corners.length > 0 && this.show(at(event)));
     map.on('dblclick', event => {
-      if (!this.shape) return;
+      if (!this.shape && performance.now() - this.ended >= DOUBLE_MS) return;
       event.preventDefault();
       if (this.shape === 'polygon' && this.ring().length > 2) this.end();
     });
@@ -31,6 +38,12 @@ export class Draw {
 
   get active(): boolean {
     return this.shape !== null;
+  }
+
+  private finish(ring: LngLat[] | null): void {
+    this.ended = performance.now();
+    this.cancel();
+    this.done(ring);
   }
 
   begin(shape: 'polygon' | 'rectangle'): void {
@@ -48,8 +61,7 @@ export class Draw {
   end(): void {
     if (!this.shape) return;
     const ring = this.ring();
-    this.cancel();
-    this.done(ring.length > 2 ? ring : null);
+    this.finish(ring.length > 2 ? ring : null);
   }
 
   /** The corners; a double click set its own twice. */
@@ -61,8 +73,7 @@ export class Draw {
     const corner = at(event);
     const first = this.corners[0];
     if (this.shape === 'rectangle' && first) {
-      this.cancel();
-      return this.done([first, [corner[0], first[1]], corner, [first[0], corner[1]]]);
+      return this.finish([first, [corner[0], first[1]], corner, [first[0], corner[1]]]);
     }
     if (first && this.corners.length > 2 && this.same(first, corner)) return this.end();
     this.corners.push(corner);

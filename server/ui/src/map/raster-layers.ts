@@ -53,7 +53,7 @@ export class RasterLayers {
     const shown = this.shown.get(layer.id) ?? { tiles: '', current: '', old: [] };
     this.shown.set(layer.id, shown);
     if (shown.tiles !== tiles) {
-      if (shown.current) shown.old.push(shown.current);
+      if (shown.current) this.retire(shown);
       shown.current = this.add(layer, info, tiles);
       shown.tiles = tiles;
       this.replace(shown);
@@ -64,6 +64,13 @@ export class RasterLayers {
       this.map.setPaintProperty(name, 'raster-opacity', layer.opacity);
       this.map.setLayoutProperty(name, 'visibility', visibility);
     }
+  }
+
+  /** Of what came before, one picture stays: the last that was there. Others go at once, and their tiles are not waited for. */
+  private retire(shown: Shown): void {
+    const kept = this.isLoaded(shown.current) ? shown.current : (shown.old[0] ?? shown.current);
+    for (const name of [...shown.old, shown.current]) if (name !== kept) this.remove(name);
+    shown.old = [kept];
   }
 
   private add(layer: Layer, info: LayerInfo, tiles: string): string {

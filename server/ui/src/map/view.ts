@@ -110,13 +110,15 @@ export class View {
 
   private create(home: HTMLElement, at: State['view'], interactive: boolean): maplibregl.Map {
     const { ui } = store.now;
+    // The operator's own words, which may have links.
+    const credit = ui.basemap?.kind === 'style' ? ui.basemap.attribution : null;
     const map = new maplibregl.Map({
       container: home,
       style: ui.basemap?.kind === 'style' ? ui.basemap.url : baseStyle(ui, isDark()),
       center: at?.center ?? [0, 25],
       zoom: at?.zoom ?? 1.3,
       interactive,
-      attributionControl: interactive ? { compact: true } : false,
+      attributionControl: interactive ? { compact: true, ...(credit ? { customAttribution: credit } : {}) } : false,
       dragRotate: false,
       pitchWithRotate: false,
       touchPitch: false,
@@ -127,7 +129,20 @@ export class View {
     map.touchZoomRotate.disableRotation();
     map.keyboard.disableRotation();
     map.on('error', event => this.failed(event.error));
+    if (ui.basemap?.kind === 'style') this.orBundled(map);
     return map;
+  }
+
+  /** A style that does not come must not keep the rasters away. */
+  private orBundled(map: maplibregl.Map): void {
+    const instead = () => {
+      const ui = { ...store.now.ui, basemap: null };
+      store.set({ ui });
+      store.toast('the style of the base map does not answer: here is the bundled one');
+      map.setStyle(baseStyle(ui, isDark()), { diff: false });
+    };
+    map.once('error', instead);
+    map.once('style.load', () => map.off('error', instead));
   }
 
   private failed(error: { message?: string; status?: number } | undefined): void {
@@ -202,7 +217,7 @@ export class View {
 
   private repaint(): void {
     if (store.now.ui.basemap?.kind === 'style') return;
-    for (const map of [this.map, this.twin?.map]) if (map?.isStyleLoaded()) paintBase(map, isDark());
+    for (const map of [this.ready && this.map, this.twin?.ready && this.twin.map]) if (map) paintBase(map, isDark());
   }
 
   private padding(): maplibregl.PaddingOptions {

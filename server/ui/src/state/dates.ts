@@ -27,6 +27,22 @@ export function areDates(values: readonly string[]): boolean {
   return values.length > 1 && dates >= values.length * 0.9;
 }
 
+/** A date as it is typed in the form of a key's values, since they are compared as text; `end` is the end of a month or year. */
+export function inFormOf(sample: string, typed: string, end: boolean): string {
+  const parts = typed.match(/\d+/g)?.join('') ?? '';
+  const whole = parts.length < 8 && end ? `${parts}${'9999'.slice(0, 8 - parts.length)}` : parts;
+  const digits = sample.replace(/\D/g, '').length;
+  // Each digit in its place, with what the values have between them.
+  let i = 0;
+  let text = '';
+  for (const char of sample) {
+    if (i >= Math.min(whole.length, digits)) break;
+    text += /\d/.test(char) ? whole[i++] : char;
+  }
+  // After the whole day come its hours.
+  return end && digits > whole.length ? `${text}~` : text;
+}
+
 /** A date as people read it. */
 export function showDate(value: string): string {
   const time = timeOf(value);

@@ -5,10 +5,14 @@ import { writeLayer } from './layer';
 import { readLayer } from './read-layer';
 import { type LngLat, type State, store } from './store';
 
-const LAYERS_MAX = 8;
+const LAYERS_MAX = 64;
+/** In the URL: no layer on purpose, none of them open. */
+const NONE = 'none';
 const CORNERS_MAX = 200;
 const OPS: readonly Filter['op'][] = ['is', 'has', 'from', 'to'];
 let written = '';
+/** Until the URL was read it is not written: a link outlives a server that is not up yet. */
+let read = false;
 
 /** Keeps the URL as the state is. */
 export function followState(): void {
@@ -39,11 +43,11 @@ export function followState(): void {
 
 /** The link to what is seen now. */
 export function link(): string {
-  write();
-  return location.href;
+  return read ? `${location.href.split('#')[0]}#${stateText(store.now)}` : location.href;
 }
 
 function write(): void {
+  if (!read) return;
   written = stateText(store.now);
   if (location.hash.slice(1) !== written) history.replaceState(null, '', `#${written}`);
 }
@@ -58,6 +62,8 @@ function stateText(state: State): string {
   if (!state.footprints) put('footprints', '0');
   for (const layer of state.layers) put('layer', writeLayer(layer, store.keysOf(layer.collection)));
   const active = state.layers.findIndex(layer => layer.id === state.active);
+  if (state.layers.length === 0 && state.emptied) put('layer', NONE);
+  if (active < 0 && state.layers.length > 0) put('active', NONE);
   if (active >= 0 && state.layers.length > 1) put('active', String(active));
   if (state.compare !== null) put('swipe', state.compare.toFixed(3));
   if (state.place) put('ask', place(state.place));
@@ -65,18 +71,24 @@ function stateText(state: State): string {
   return parts.join('&');
 }
 
-/** Takes the state from the URL, as far as it makes sense with what there is. */
+/** Takes the state from the URL, once, as far as it makes sense with what there is; while there is no collection nothing does. */
 export function readHash(): void {
+  if (read || store.now.collections.length === 0) return;
+  read = true;
   const text = location.hash.slice(1);
   if (!text) return;
   const params = new URLSearchParams(text.replace(/\+/g, '%2B'));
   const { collections } = store.now;
   const keysOf = (id: string) => collections.find(collection => collection.id === id)?.keys;
-  const layers = params
-    .getAll('layer')
-    .slice(0, LAYERS_MAX)
-    .map(layer => readLayer(layer, keysOf))
-    .filter(layer => layer !== null);
+  const told = params.getAll('layer').slice(0, LAYERS_MAX);
+  const readable = told.map(layer => readLayer(layer, keysOf));
+  const layers = readable.filter(layer => layer !== null);
+  const emptied = told.length === 1 && told[0] === NONE;
+  const lost = told.length - layers.length;
+  if (lost > 0 && !emptied) store.toast(`${lost} ${lost === 1 ? 'layer' : 'layers'} of the link cannot be shown here`);
+  // Counted as the link has them, with those that cannot be shown.
+  const wantedActive = params.get('active');
+  const active = wantedActive === NONE ? null : (readable[Number(wantedActive ?? Number.NaN)] ?? layers.at(-1) ?? null);
   const wanted = params.get('in') ?? '';
   const collection = keysOf(wanted) ? wanted : store.now.collection;
   const filters: Filter[] = [];
@@ -97,15 +109,21 @@ export function readHash(): void {
     collection,
     filters,
     layers,
-    active: (layers[Number(params.get('active') ?? layers.length - 1)] ?? layers.at(-1))?.id ?? null,
+    emptied,
+    active: active?.id ?? null,
     inView: params.get('view') === '1',
     footprints: params.get('footprints') !== '0',
-    view: [zoom, lat, lng].every(Number.isFinite) ? { center: [lng, lat], zoom } : null,
+    view: [zoom, lat, lng].every(Number.isFinite) ? { center: [lng, clamp(lat, -85, 85)], zoom: clamp(zoom, 0, 22) } : null,
     compare: swipe >= 0 && swipe <= 1 ? swipe : null,
     place: readPlace(params.get('ask') ?? ''),
     area: area.length > 2 ? area : null,
   });
   written = text;
+}
+
+/** What the map takes. */
+function clamp(value: number, low: number, high: number): number {
+  return Math.max(low, Math.min(high, value));
 }
 
 function place([lng, lat]: LngLat): string {

@@ -61,7 +61,6 @@ export function isMosaic(layer: Layer): boolean {
   return layer.channels.some(tuple => tuple.includes(null));
 }
 
-/** Whether values are classes by the layer's own word. */
 export const NAMES: Record<Kind, readonly string[]> = {
   singleband: ['value'],
   rgb: ['r', 'g', 'b'],
@@ -71,7 +70,8 @@ export const NAMES: Record<Kind, readonly string[]> = {
 /** `singleband/a/b` and so on: the layer's path without its suffix. */
 export function layerPath(layer: Layer): string {
   const first = layer.channels[0] ?? [];
-  return `${layer.kind}/${segments(layer.kind === 'singleband' ? first : first.slice(0, -1))}`;
+  // RGB and band maths of one key have no segments.
+  return [layer.kind, ...(layer.kind === 'singleband' ? first : first.slice(0, -1)).map(value => segments([value]))].join('/');
 }
 
 /** The parameters of a layer, as its route takes them. */

@@ -6,7 +6,10 @@ const KINDS: readonly Kind[] = ['singleband', 'rgb', 'compute'];
 /** `null` if it is none. `keysOf` says the keys of a collection. */
 export function readLayer(text: string, keysOf: (collection: string) => readonly string[] | undefined): Layer | null {
   const [path = '', search = ''] = text.split('?', 2);
-  const [collection, kind, ...rest] = path.split('/').map((part, i) => (i > 1 && part === '*' ? null : decode(part)));
+  const [collection, kind, ...rest] = path
+    .split('/')
+    .filter(Boolean)
+    .map((part, i) => (i > 1 && part === '*' ? null : decode(part)));
   const keys = collection ? keysOf(collection) : undefined;
   const params = new URLSearchParams(search.replace(/\+/g, '%2B'));
   const known = KINDS.find(k => k === kind);

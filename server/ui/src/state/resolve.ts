@@ -1,12 +1,12 @@
 /** Asks the server about each layer when it or the catalogue changes: its tiles, its legend, what its data are. */
 import { ApiError, Latest, said } from '../api/client';
-import { at } from '../api/collections';
+import { at, type Bounds } from '../api/collections';
 import { datasets, keyValues } from '../api/datasets';
 import { type Metadata, metadata } from '../api/metadata';
 import { legend, tileJson } from '../api/pictures';
 import { fixed, tupleOf } from './choose';
 import { areDates } from './dates';
-import { type Layer, layerUrl, type Tuple } from './layer';
+import { isMosaic, type Layer, layerUrl, type Tuple } from './layer';
 import { store } from './store';
 
 /** Dragging changes a style many times a second. */
@@ -15,6 +15,10 @@ const DATES_MAX = 2000;
 const asked = new Map<string, { url: string; latest: Latest; timer: number }>();
 
 export function followLayers(): void {
+  // What failed while the server was away is asked again.
+  store.on(['connected'], now => {
+    if (now.connected) for (const layer of now.layers) if (now.info[layer.id]?.error) follow(layer, true);
+  });
   store.on(['layers', 'generation'], (now, before) => {
     const again = now.generation !== before.generation;
     for (const layer of now.layers) follow(layer, again);
@@ -23,8 +27,19 @@ export function followLayers(): void {
       clearTimeout(entry.timer);
       entry.latest.stop();
       asked.delete(id);
+      store.forgetInfo(id);
     }
   });
+}
+
+/** Where a layer lies, once that is known. The TileJSON of one that crosses the antimeridian says the whole world. */
+export function placeOf(layer: Layer): Bounds | null {
+  const info = store.now.info[layer.id];
+  const told = info?.tileJson?.bounds;
+  if (!info || !told) return null;
+  if (told[0] > -180 || told[2] < 180) return told;
+  if (isMosaic(layer)) return store.collectionOf(layer.collection)?.bounds ?? told;
+  return info.metadata.length === 0 ? null : (info.metadata[0]?.bounds ?? told);
 }
 
 function follow(layer: Layer, again: boolean): void {
@@ -46,7 +61,7 @@ async function askAbout(id: string, signal: AbortSignal): Promise<void> {
   const collection = store.collectionOf(layer.collection);
   const path = at(collection, layer.collection);
   const keys = collection?.keys ?? [];
-  void describe(layer, path, keys).catch(() => undefined);
+  void describe(layer, path, keys, signal).catch(() => undefined);
   try {
     if (layer.kind === 'compute' && !layer.expression.trim()) throw new ApiError('write an expression, such as (v1-v2)/(v1+v2)', 400);
     const dense = devicePixelRatio > 1;
@@ -73,12 +88,13 @@ function legendPath(layer: Layer, keys: readonly string[], search: string): stri
   return `${path}.json?${params}`;
 }
 
-async function describe(layer: Layer, path: string, keys: readonly string[]): Promise<void> {
+async function describe(layer: Layer, path: string, keys: readonly string[], signal: AbortSignal): Promise<void> {
   const [found, time] = await Promise.all([
     Promise.all(layer.channels.map(tuple => representative(path, keys, tuple).catch(() => null))),
     dates(layer, path, keys),
   ]);
-  if (store.layer(layer.id)) store.changeInfo(layer.id, { metadata: found, time });
+  // Of the layer as it is by now another asks.
+  if (!signal.aborted) store.changeInfo(layer.id, { metadata: found, time });
 }
 
 /** Metadata of the dataset of a tuple; of a mosaic, of its topmost. */

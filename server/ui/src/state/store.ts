@@ -29,7 +29,14 @@ export interface Answer {
   title: string;
   error?: string;
   values: { label: string; value: string }[];
-  series: { key: number; keys: readonly string[]; values: { value: string; y: number | null }[]; unit: string | null } | null;
+  series: {
+    key: number;
+    keys: readonly string[];
+    values: { value: string; y: number | null }[];
+    unit: string | null;
+    /** Whether there are older values that were not asked for. */
+    newest: boolean;
+  } | null;
 }
 
 export interface AreaAnswer {
@@ -52,6 +59,8 @@ export interface State {
   footprints: boolean;
   hovered: KeyValues | null;
   layers: readonly Layer[];
+  /** Whether all layers were removed on purpose: nothing is to appear by itself. */
+  emptied: boolean;
   active: string | null;
   info: Readonly<Record<string, LayerInfo>>;
   view: { center: LngLat; zoom: number } | null;
@@ -93,6 +102,7 @@ class Store {
     footprints: true,
     hovered: null,
     layers: [],
+    emptied: false,
     active: null,
     info: {},
     view: null,
@@ -127,11 +137,15 @@ class Store {
     for (const listener of this.listeners) listener(this.state, before);
   }
 
-  /** Calls back at each change of any of these members. */
-  on(names: readonly (keyof State)[], listener: Listener): void {
-    this.listeners.push((now, before) => {
-      if (names.some(name => now[name] !== before[name])) listener(now, before);
-    });
+  /** Calls back at each change of any of these members, or at every `set` if none is named, until what it returns is called. */
+  on(names: readonly (keyof State)[], listener: Listener): () => void {
+    const heard: Listener = (now, before) => {
+      if (names.length === 0 || names.some(name => now[name] !== before[name])) listener(now, before);
+    };
+    this.listeners.push(heard);
+    return () => {
+      this.listeners = this.listeners.filter(other => other !== heard);
+    };
   }
 
   layer(id: string | null): Layer | undefined {
@@ -149,6 +163,11 @@ class Store {
   changeInfo(id: string, change: Partial<LayerInfo>): void {
     const blank: LayerInfo = { busy: false, error: null, tileJson: null, tiles: null, metadata: [], legend: null, time: null };
     this.set({ info: { ...this.state.info, [id]: { ...blank, ...this.state.info[id], ...change } } });
+  }
+
+  forgetInfo(id: string): void {
+    const { [id]: _, ...info } = this.state.info;
+    this.set({ info });
   }
 
   collectionOf(id: string): Collection | undefined {

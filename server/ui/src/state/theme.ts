@@ -4,7 +4,7 @@ import { store } from './store';
 const NAME = 'kiln-theme';
 
 export function startTheme(): void {
-  const known = localStorage.getItem(NAME);
+  const known = remembered();
   if (known === 'light' || known === 'dark') store.set({ theme: known });
   apply();
   store.on(['theme'], apply);
@@ -17,7 +17,20 @@ export function isDark(): boolean {
 
 export function toggleTheme(): void {
   store.set({ theme: isDark() ? 'light' : 'dark' });
-  localStorage.setItem(NAME, store.now.theme);
+  try {
+    localStorage.setItem(NAME, store.now.theme);
+  } catch {
+    // It lasts as long as the page.
+  }
+}
+
+function remembered(): string | null {
+  try {
+    return localStorage.getItem(NAME);
+  } catch {
+    // A browser may keep nothing for any page.
+    return null;
+  }
 }
 
 function apply(): void {

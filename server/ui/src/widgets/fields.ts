@@ -1,6 +1,7 @@
 /** Fields of forms: a slider with its number, a few choices side by side, a choice among many. */
 import { html, type TemplateResult } from 'lit-html';
 import { live } from 'lit-html/directives/live.js';
+import { unlessTyped } from './unless-typed';
 
 export interface SliderOptions {
   label: string;
@@ -58,8 +59,9 @@ export function choice({ label, value, options, change, hideLabel }: ChoiceOptio
 
 export function numberField(label: string, value: number, change: (value: number) => void): TemplateResult {
   const changed = (event: Event) => {
-    const number = Number((event.target as HTMLInputElement).value);
-    if (Number.isFinite(number)) change(number);
+    const { value: text } = event.target as HTMLInputElement;
+    // An emptied field is no zero: it gets its number back when it is left.
+    if (text !== '' && Number.isFinite(Number(text))) change(Number(text));
   };
-  return html`<input class="number" type="number" step="any" aria-label=${label} title=${label} .value=${live(String(value))} @change=${changed} />`;
+  return html`<input class="number" type="number" step="any" aria-label=${label} title=${label} .value=${unlessTyped(String(value))} @change=${changed} />`;
 }

@@ -1,7 +1,7 @@
 /** The panel with what was asked: values and series of a place, or statistics and a histogram of an area. */
 import { html, type TemplateResult } from 'lit-html';
 import { absolute } from '../../api/client';
-import { at } from '../../api/collections';
+import { apiBox, at, type Bounds } from '../../api/collections';
 import { layerUrl } from '../../state/layer';
 import { type Answer, type AreaAnswer, type LngLat, store } from '../../state/store';
 import { copyText } from '../../widgets/copy';
@@ -9,7 +9,7 @@ import { domainOf, histogram } from '../../widgets/histogram';
 import { icon, iconButton } from '../../widgets/icons';
 import { show, showArea } from '../../widgets/numbers';
 import { plot } from '../../widgets/plot';
-import { setDate, timedLayer } from '../look/time';
+import { setDate } from '../look/time';
 
 const EARTH_M = 6_371_008.8;
 /** Pixels of a GeoTIFF's longer side. */
@@ -34,7 +34,6 @@ function waiting(): TemplateResult {
 }
 
 function placeAnswer(answer: Answer): TemplateResult {
-  const timed = timedLayer();
   const { series } = answer;
   const current = series ? (store.layer(answer.layer)?.channels[0]?.[series.key] ?? null) : null;
   const csv = () => copyText(`date,value\n${(series?.values ?? []).map(v => `${v.value},${v.y ?? ''}`).join('\n')}\n`);
@@ -44,7 +43,8 @@ function placeAnswer(answer: Answer): TemplateResult {
     <dl class="values">${answer.values.map(v => html`<div>${v.label ? html`<dt>${v.label}</dt>` : html`<dt class="unseen">value</dt>`}<dd>${v.value}</dd></div>`)}</dl>
     ${
       series
-        ? html`${plot({ values: series.values, unit: series.unit, current, label: `Over time: ${answer.title}`, ...(timed ? { choose: setDate } : {}) })}
+        ? html`${plot({ values: series.values, unit: series.unit, current, label: `Over time: ${answer.title}`, choose: value => setDate(answer.layer, value) })}
+          ${series.newest ? html`<p class="quiet">The newest ${series.values.length} dates.</p>` : null}
           <button type="button" class="small" @click=${csv}>${icon('copy')} Copy as CSV</button>`
         : null
     }
@@ -92,11 +92,12 @@ function cut(answer: AreaAnswer): TemplateResult | null {
 }
 
 /** Values of a layer in a box, as a file. */
-export function geotiffUrl(id: string, bbox: readonly [number, number, number, number]): string {
+export function geotiffUrl(id: string, bbox: Bounds): string {
   const layer = store.layer(id);
   if (!layer) return '';
   const plain = { ...layer, colormap: null, classes: null, gamma: 1, contrast: 0, stretches: [null] };
-  const [west, south, east, north] = bbox;
+  const [west, south, , north] = bbox;
+  const east = Math.min(bbox[2], west + 360);
   const ratio = ((east - west) * Math.cos((((south + north) / 2) * Math.PI) / 180)) / Math.max(north - south, 1e-9);
   const size =
     ratio > 1 ? [CUT_PIXELS, Math.max(1, Math.round(CUT_PIXELS / ratio))] : [Math.max(1, Math.round(CUT_PIXELS * ratio)), CUT_PIXELS];
@@ -104,14 +105,19 @@ export function geotiffUrl(id: string, bbox: readonly [number, number, number, n
   return absolute(
     path +
       layerUrl(plain, store.keysOf(layer.collection), 'crop.tif', [
-        ['bbox', bbox.map(n => n.toFixed(6)).join(',')],
+        [
+          'bbox',
+          apiBox(bbox)
+            .map(n => n.toFixed(6))
+            .join(','),
+        ],
         ['width', String(size[0])],
         ['height', String(size[1])],
       ]),
   );
 }
 
-export function boxOf(ring: readonly LngLat[]): [number, number, number, number] {
+export function boxOf(ring: readonly LngLat[]): Bounds {
   const [lngs, lats] = [ring.map(c => c[0]), ring.map(c => c[1])];
   return [Math.min(...lngs), Math.min(...lats), Math.max(...lngs), Math.max(...lats)];
 }

@@ -9,17 +9,25 @@ import { show } from '../../widgets/numbers';
 import { titleOf } from '../look/layers';
 
 const SERIES_MAX = 1000;
+/** Dates a formula is asked for, each on its own. */
+const COMPUTED_MAX = 40;
 const MOSAIC_MAX = 64;
 /** A box about a place, in degrees: of one pixel, for values that are computed. */
 const PIXEL = 1e-6;
+const NO_DATA = 'no data';
 const latest = new Latest();
+/** The series of each layer at the place asked for: another date that is shown makes no other series. */
+const known = new Map<string, { question: string; answer: Answer['series'] }>();
 
 export function followQuestions(): void {
-  const names = ['place', 'area', 'layers', 'generation', 'ready'] as const;
+  const names = ['place', 'area', 'layers', 'info', 'generation', 'ready'] as const;
   let asked = '';
   store.on(names, now => {
     if (!now.ready) return;
-    const layers = now.layers.map(({ channels, expression, kind, visible, collection }) => [
+    const layers = now.layers.map(({ id, channels, expression, kind, visible, collection, method }) => [
+      // What is told of a layer later than it is asked says how its values are to be read.
+      visible ? readingOf(id) : null,
+      method,
       channels,
       expression,
       kind,
@@ -30,9 +38,17 @@ export function followQuestions(): void {
     if (question === asked) return;
     asked = question;
     latest.stop();
+    if (!now.place) known.clear();
     if (now.place) void latest.run(signal => askPlace(now.place as LngLat, signal));
     else if (now.area) void latest.run(signal => askArea(now.area as LngLat[], signal));
   });
+}
+
+/** What the answers need of what is known of a layer. */
+function readingOf(id: string): unknown[] {
+  const info = store.now.info[id];
+  const labels = info?.legend?.type === 'categories' ? info.legend.categories.map(c => [c.value, c.label]) : null;
+  return [info?.time, info?.metadata.map(m => m?.unit), labels];
 }
 
 /** Layers that answer, the topmost first. */
@@ -53,7 +69,7 @@ async function ofLayer(layer: Layer, place: LngLat, signal: AbortSignal): Promis
     const names = layer.channels.map(tuple => tuple.at(-1) ?? '*');
     answer.values = bands.map((value, i) => ({ label: layer.kind === 'singleband' ? '' : (names[i] ?? ''), value }));
     if (layer.kind === 'compute') answer.values.unshift({ label: '', value: await computed(path, layer, place, signal) });
-    answer.series = await seriesOf(path, layer, place, signal);
+    answer.series = await seriesOnce(path, layer, place, signal);
   } catch (error) {
     if (!signal.aborted) answer.error = said(error);
   }
@@ -62,13 +78,17 @@ async function ofLayer(layer: Layer, place: LngLat, signal: AbortSignal): Promis
 
 async function valueAt(path: string, layer: Layer, tuple: Tuple, place: LngLat, signal: AbortSignal): Promise<string> {
   const wild = tuple.includes(null);
+  const unit = store.now.info[layer.id]?.metadata[0]?.unit;
+  if (wild && layer.method !== 'first') {
+    // Not of one dataset: the picture's own way of putting them together.
+    const value = await computed(path, { ...layer, kind: 'singleband', channels: [tuple] }, place, signal);
+    return unit && value !== NO_DATA ? `${value} ${unit}` : value;
+  }
   const results = await point(path, tuple, place, { limit: wild ? MOSAIC_MAX : 1, descending: wild }, signal);
   // Of a mosaic what lies on top: the first that has a value.
   const found = results.find(result => result.scaled !== null) ?? results[0];
-  if (!found || found.value === null) return 'no data';
-  const info = store.now.info[layer.id];
+  if (!found || found.value === null) return NO_DATA;
   const label = layer.kind === 'singleband' ? labelOf(layer, found.value) : null;
-  const unit = info?.metadata[0]?.unit;
   return label ? `${label} (${found.value})` : `${show(found.scaled ?? Number(found.value), 5)}${unit ? ` ${unit}` : ''}`;
 }
 
@@ -92,36 +112,32 @@ async function computed(path: string, layer: Layer, [lng, lat]: LngLat, signal: 
     signal,
   );
   const value = found[0];
-  return value === null || value === undefined ? 'no data' : show(value, 5);
+  return value === null || value === undefined ? NO_DATA : show(value, 5);
 }
 
-async function seriesOf(path: string, layer: Layer, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
+async function seriesOnce(path: string, layer: Layer, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
   const time = store.now.info[layer.id]?.time;
-  const first = layer.channels[0];
-  if (!time || !first || layer.kind !== 'singleband') return time && first ? seriesOfMany(path, layer, time.key, place, signal) : null;
-  const results = await point(
-    path,
-    first.map((value, i) => (i === time.key ? null : value)),
-    place,
-    { limit: SERIES_MAX },
-    signal,
-  );
-  return seriesFrom(
-    layer,
-    time.key,
-    results.map(r => ({ keys: r.keys, y: r.scaled })),
-  );
+  if (!time) return null;
+  const { kind, expression, collection } = layer;
+  const old = layer.channels[0]?.[time.key];
+  const channels = layer.channels.map(tuple => tuple.map((value, i) => (i === time.key && value === old ? null : value)));
+  const question = JSON.stringify([place, kind, expression, collection, channels, readingOf(layer.id), store.now.generation]);
+  const found = known.get(layer.id);
+  if (found?.question === question) return found.answer;
+  const answer = await seriesOf(path, layer, time.key, place, signal);
+  if (!signal.aborted) known.set(layer.id, { question, answer });
+  return answer;
 }
 
-/** The first band of RGB over time; a formula is not evaluated for each date. */
-async function seriesOfMany(path: string, layer: Layer, key: number, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
+/** A band over time, of RGB the first. */
+async function seriesOf(path: string, layer: Layer, key: number, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
   if (layer.kind === 'compute') return computedSeries(path, layer, key, place, signal);
   const first = layer.channels[0] ?? [];
   const results = await point(
     path,
     first.map((value, i) => (i === key ? null : value)),
     place,
-    { limit: SERIES_MAX },
+    { limit: SERIES_MAX, descending: true },
     signal,
   );
   return seriesFrom(
@@ -133,30 +149,32 @@ async function seriesOfMany(path: string, layer: Layer, key: number, place: LngL
 
 /** A formula over time: at each date of its own, the newest of many. */
 async function computedSeries(path: string, layer: Layer, key: number, place: LngLat, signal: AbortSignal): Promise<Answer['series']> {
-  const dates = (store.now.info[layer.id]?.time?.values ?? []).slice(-40);
+  const all = store.now.info[layer.id]?.time?.values ?? [];
+  const dates = all.slice(-COMPUTED_MAX);
   const old = layer.channels[0]?.[key];
   const rows = await Promise.all(
     dates.map(async date => {
       const channels = layer.channels.map(tuple => tuple.map((value, i) => (i === key && value === old ? date : value)));
-      const text = await computed(path, { ...layer, channels }, place, signal).catch(() => 'no data');
+      const text = await computed(path, { ...layer, channels }, place, signal).catch(() => NO_DATA);
       const y = Number(text.replace(/,/g, ''));
       return { value: date, y: Number.isFinite(y) ? y : null };
     }),
   );
-  return { key, keys: store.keysOf(layer.collection), values: rows, unit: null };
+  return { key, keys: store.keysOf(layer.collection), values: rows, unit: null, newest: dates.length < all.length };
 }
 
 function seriesFrom(layer: Layer, key: number, results: { keys: Record<string, string>; y: number | null }[]): Answer['series'] {
   const keys = store.keysOf(layer.collection);
   const name = keys[key] ?? '';
   const byDate = new Map<string, number | null>();
-  // Where several datasets of a mosaic have one date, the last that has a value lies on top.
+  // From the last: where several datasets of a mosaic have one date, the first that has a value lies on top.
   for (const { keys: values, y } of results) {
     const date = values[name] ?? '';
-    if (y !== null || !byDate.has(date)) byDate.set(date, y);
+    if ((byDate.get(date) ?? null) === null) byDate.set(date, y);
   }
   const values = [...byDate].map(([value, y]) => ({ value, y })).sort((a, b) => (a.value < b.value ? -1 : 1));
-  return values.length > 1 ? { key, keys, values, unit: store.now.info[layer.id]?.metadata[0]?.unit ?? null } : null;
+  const unit = store.now.info[layer.id]?.metadata[0]?.unit ?? null;
+  return values.length > 1 ? { key, keys, values, unit, newest: results.length >= SERIES_MAX } : null;
 }
 
 async function askArea(ring: readonly LngLat[], signal: AbortSignal): Promise<void> {

@@ -28,17 +28,18 @@ export function find(list: DatasetList, draw: () => void): TemplateResult {
 
 /** All that match as one layer, where the conditions are such as a mosaic can have: one value of a key, or any. */
 function mosaicButton(): TemplateResult | null {
-  const { collection, filters } = store.now;
+  const { collection, filters, inView } = store.now;
   const keys = store.keysOf(collection);
   const plain = filters.every(filter => filter.op === 'is') && new Set(filters.map(filter => filter.key)).size === filters.length;
-  if (filters.length === 0) return null;
   const tuple = keys.map(key => filters.find(filter => filter.key === key)?.value ?? null);
   const show = () => {
     const layer = newLayer({ collection, channels: [tuple] });
     store.set({ layers: [...store.now.layers, layer], active: layer.id, tab: 'layers' });
   };
-  const label = plain ? 'Show all that match as one mosaic' : 'A mosaic takes one value of a key, or any: keep one condition of each';
-  return html`<button type="button" class="wide" ?disabled=${!plain || !tuple.includes(null)} title=${label} @click=${show}>${icon('stack')} Mosaic of what matches</button>`;
+  const label = plain
+    ? `Show all that match as one mosaic${inView ? ', in this view and beyond' : ''}`
+    : 'A mosaic takes one value of a key, or any: keep one condition of each';
+  return html`<button type="button" class="wide" ?disabled=${!plain || !tuple.includes(null)} title=${label} @click=${show}>${icon('stack')} Mosaic of ${filters.length === 0 ? 'everything' : 'what matches'}</button>`;
 }
 
 function empty(): TemplateResult {

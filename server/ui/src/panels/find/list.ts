@@ -21,6 +21,9 @@ const PAGE = 200;
 const PAGES_MAX = 30;
 const ROW_PX = 46;
 const SPARE_ROWS = 6;
+/** How long a page that failed is not asked for again. */
+const RETRY_MS = 5000;
+const POINT_MS = 60;
 /** Browsers do not scroll further: more has to be searched. */
 const ROWS_MAX = 300_000;
 
@@ -30,7 +33,11 @@ export class DatasetList {
   fault: string | null = null;
   private pages = new Map<number, Listed>();
   private asking = new Set<number>();
+  private failed = new Map<number, number>();
   private latest = new Latest();
+  private pointing = new Latest();
+  /** Of the question that is asked: aborts what was asked for the one before. */
+  private run = new AbortController();
   private query = '';
   private cursor = 0;
   private frame = 0;
@@ -42,11 +49,15 @@ export class DatasetList {
     this.element.setAttribute('aria-label', 'Datasets');
     this.element.addEventListener('scroll', () => this.draw(), { passive: true });
     this.element.addEventListener('keydown', event => this.keyed(event));
-    this.element.addEventListener('pointerleave', () => this.actions.hover(null, null));
+    this.element.addEventListener('pointerleave', () => {
+      this.pointing.stop();
+      this.actions.hover(null, null);
+    });
     new ResizeObserver(() => this.draw()).observe(this.element);
     store.on(['collection', 'filters', 'inView', 'generation', 'ready'], (now, before) =>
       this.refresh(now.generation !== before.generation),
     );
+    store.on(['connected'], now => now.connected && this.fault !== null && this.refresh(true));
     store.on(['view'], now => now.inView && this.refresh(false));
     store.on(['footprints', 'layers'], () => this.draw());
   }
@@ -66,7 +77,10 @@ export class DatasetList {
   }
 
   private async first(): Promise<void> {
+    this.run.abort();
+    this.run = new AbortController();
     this.asking.clear();
+    this.failed.clear();
     try {
       const found = await this.latest.run(signal => this.ask(0, true, signal));
       if (!found) return;
@@ -88,18 +102,24 @@ export class DatasetList {
 
   private async fetch(page: number): Promise<void> {
     if (this.asking.has(page) || this.asking.size > 4) return;
+    if (performance.now() < (this.failed.get(page) ?? 0)) return;
     this.asking.add(page);
-    const query = this.query;
+    const { signal } = this.run;
     try {
-      const found = await this.ask(page, false);
-      if (query !== this.query) return;
+      const found = await this.ask(page, false, signal);
+      if (signal.aborted) return;
       if (this.pages.size >= PAGES_MAX)
         for (const old of this.pages.keys()) if (Math.abs(old - page) > PAGES_MAX / 3 && old !== 0) this.pages.delete(old);
       this.pages.set(page, found);
+      this.failed.delete(page);
     } catch {
-      // Asked again when it is scrolled to.
+      if (signal.aborted) return;
+      // Asked again after a while, if it is still seen then.
+      this.failed.set(page, performance.now() + RETRY_MS);
+      setTimeout(() => this.draw(), RETRY_MS + 50);
+      return;
     } finally {
-      this.asking.delete(page);
+      if (!signal.aborted) this.asking.delete(page);
     }
     this.draw();
   }
@@ -158,7 +178,7 @@ export class DatasetList {
       }}
       @pointerenter=${() => void this.point(index)}
     >
-      <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @error=${(event: Event) => (event.target as HTMLElement).classList.add('broken')} />
+      <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @load=${broken(false)} @error=${broken(true)} />
       <span class="names" role="gridcell">${head.length === 0 ? last : head.map((value, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${showDate(value)}</span>`)}</span>
       ${head.length === 0 ? null : html`<span class="tag" role="gridcell">${showDate(last)}</span>`}
       <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, event => {
@@ -181,7 +201,12 @@ export class DatasetList {
     this.actions.hover(found.bounds, null);
     const { collection } = store.now;
     const tuple = tupleOf(store.keysOf(collection), found.keys);
-    const [hull] = await hulls(at(store.collectionOf(collection), collection), [tuple]).catch(() => []);
+    const answer = this.pointing.run(async signal => {
+      // Rows that are swept over are not asked for.
+      await new Promise(resolve => setTimeout(resolve, POINT_MS));
+      return signal.aborted ? [] : hulls(at(store.collectionOf(collection), collection), [tuple], signal);
+    });
+    const [hull] = (await answer.catch(() => undefined)) ?? [];
     const still = this.element.matches(':hover') || document.activeElement === this.element;
     if (hull && still) this.actions.hover(found.bounds ?? hull.bounds, hull.convex_hull.coordinates[0] ?? null);
   }
@@ -203,4 +228,9 @@ export class DatasetList {
     } else if (event.key === 'Enter' && found) this.actions.show(found.keys, found.bounds);
     else if (event.key === '+' && found) this.actions.add(found.keys, found.bounds);
   }
+}
+
+/** Rows are used again for other datasets: a picture that comes takes the mark away. */
+function broken(yes: boolean): (event: Event) => void {
+  return event => (event.target as HTMLElement).classList.toggle('broken', yes);
 }

@@ -4,7 +4,7 @@ import { live } from 'lit-html/directives/live.js';
 import { Latest } from '../../api/client';
 import { at } from '../../api/collections';
 import { type Filter, keyValues } from '../../api/datasets';
-import { areDates, showDate, timeOf } from '../../state/dates';
+import { areDates, inFormOf, showDate, timeOf } from '../../state/dates';
 import { store } from '../../state/store';
 import { icon } from '../../widgets/icons';
 
@@ -14,8 +14,15 @@ interface Suggestion {
   detail: string;
 }
 
+interface DateKey {
+  key: string;
+  /** A value it has, for its form. */
+  sample: string;
+}
+
 const PER_KEY = 6;
 const SETTLE_MS = 80;
+const DATED_MAX = 50;
 
 let text = '';
 let open = false;
@@ -23,8 +30,13 @@ let chosen = -1;
 let suggestions: readonly Suggestion[] = [];
 let redraw: () => void = () => undefined;
 const latest = new Latest();
-const dated = new Map<string, Promise<string[]>>();
+/** By collection and generation. */
+const dated = new Map<string, Promise<DateKey[]>>();
 let timer = 0;
+let closing = 0;
+/** What the suggestions are of; and whether the first is taken as soon as it is there. */
+let answered = '';
+let eager = false;
 
 export function search(draw: () => void): TemplateResult {
   redraw = draw;
@@ -46,8 +58,13 @@ export function search(draw: () => void): TemplateResult {
         aria-activedescendant=${chosen >= 0 ? `suggestion-${chosen}` : nothing}
         .value=${live(text)}
         @input=${(event: Event) => type((event.target as HTMLInputElement).value)}
-        @focus=${() => type(text)}
-        @blur=${() => setTimeout(close, 150)}
+        @focus=${() => {
+          clearTimeout(closing);
+          type(text);
+        }}
+        @blur=${() => {
+          closing = window.setTimeout(close, 150);
+        }}
         @keydown=${keyed}
       />
       <kbd aria-hidden="true">/</kbd>
@@ -81,6 +98,7 @@ function type(now: string): void {
   text = now;
   open = true;
   chosen = -1;
+  eager = false;
   clearTimeout(timer);
   timer = window.setTimeout(() => void suggest(), now ? SETTLE_MS : 0);
   redraw();
@@ -91,7 +109,10 @@ async function suggest(): Promise<void> {
   const found = await latest.run(signal => ask(typed, signal)).catch(() => []);
   if (!found) return;
   suggestions = found;
+  answered = typed;
   chosen = typed && found.length > 0 ? 0 : -1;
+  const first = found[0];
+  if (eager && first) return pick(first);
   redraw();
 }
 
@@ -100,33 +121,43 @@ async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
   const keys = store.keysOf(collection);
   const path = at(store.collectionOf(collection), collection);
   const others = (key: string) => filters.filter(filter => filter.key !== key || filter.op !== 'is');
+  const dates = typed ? await dateKeys(collection).catch(() => []) : [];
+  // A date is shown in another form than it may be stored in.
+  const prefixOf = (key: string) => {
+    const sample = /^\d{4}-[\d-]*$/.test(typed) ? dates.find(date => date.key === key)?.sample : undefined;
+    return sample === undefined ? typed : inFormOf(sample, typed, false);
+  };
   const found = await Promise.all(
     keys.map(async key => {
-      const known = await keyValues(path, key, others(key), { prefix: typed, limit: PER_KEY }, signal);
+      const known = await keyValues(path, key, others(key), { prefix: prefixOf(key), limit: PER_KEY }, signal).catch(() => []);
       return known.map(({ value, count }): Suggestion => ({ filter: { key, op: 'is', value }, text: value, detail: String(count) }));
     }),
   );
   const list = found.flat().filter(s => !filters.some(f => f.key === s.filter.key && f.value === s.filter.value));
   if (!typed) return list;
-  for (const key of await dateKeys(collection)) {
-    if (timeOf(typed) === null) continue;
-    list.push({ filter: { key, op: 'from', value: typed }, text: `from ${showDate(typed)}`, detail: 'range' });
-    list.push({ filter: { key, op: 'to', value: typed }, text: `until ${showDate(typed)}`, detail: 'range' });
+  for (const { key, sample } of timeOf(typed) === null ? [] : dates) {
+    const [from, to] = [inFormOf(sample, typed, false), inFormOf(sample, typed, true)];
+    list.push({ filter: { key, op: 'from', value: from }, text: `from ${showDate(typed)}`, detail: 'range' });
+    list.push({ filter: { key, op: 'to', value: to }, text: `until ${showDate(typed)}`, detail: 'range' });
   }
   for (const key of keys) list.push({ filter: { key, op: 'has', value: typed }, text: `contains “${typed}”`, detail: '' });
   return list;
 }
 
 /** Keys whose values are dates, and so have ranges. */
-function dateKeys(collection: string): Promise<string[]> {
-  const known = dated.get(collection);
+function dateKeys(collection: string): Promise<DateKey[]> {
+  const name = `${store.now.generation}/${collection}`;
+  const known = dated.get(name);
   if (known) return known;
   const path = at(store.collectionOf(collection), collection);
-  const look = async (key: string) => areDates((await keyValues(path, key, [], { limit: PER_KEY })).map(counted => counted.value));
-  const keys = store.keysOf(collection);
-  const asked = Promise.all(keys.map(look)).then(are => keys.filter((_, i) => are[i]));
-  dated.set(collection, asked);
-  asked.catch(() => dated.delete(collection));
+  const look = async (key: string): Promise<DateKey[]> => {
+    const values = (await keyValues(path, key, [], { limit: PER_KEY })).map(counted => counted.value);
+    return areDates(values) && values[0] !== undefined ? [{ key, sample: values[0] }] : [];
+  };
+  const asked = Promise.all(store.keysOf(collection).map(look)).then(found => found.flat());
+  if (dated.size >= DATED_MAX) dated.clear();
+  dated.set(name, asked);
+  asked.catch(() => dated.delete(name));
   return asked;
 }
 
@@ -138,6 +169,7 @@ function pick(suggestion: Suggestion): void {
 
 function close(): void {
   open = false;
+  eager = false;
   chosen = -1;
   suggestions = [];
   latest.stop();
@@ -152,8 +184,10 @@ function keyed(event: KeyboardEvent): void {
     redraw();
     document.getElementById(`suggestion-${chosen}`)?.scrollIntoView({ block: 'nearest' });
   } else if (event.key === 'Enter') {
-    const suggestion = suggestions[Math.max(chosen, 0)];
-    if (suggestion) pick(suggestion);
+    const typed = text.trim();
+    const suggestion = suggestions[chosen];
+    if (answered === typed && suggestion) pick(suggestion);
+    else eager = typed !== '';
   } else if (event.key === 'Escape') {
     event.stopPropagation();
     text = '';

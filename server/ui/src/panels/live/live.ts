@@ -11,6 +11,8 @@ const REJECTED_SHOWN = 100;
 const JOBS_SHOWN = 50;
 
 export interface LiveActions {
+  /** The first collections are there: a page that was opened before them begins. */
+  first(): void;
   /** Shows something of a page that shows nothing yet. */
   begin(): void;
   /** Shows what came in. */
@@ -19,7 +21,8 @@ export interface LiveActions {
 
 export function followServer(actions: LiveActions): void {
   listen(store.now.ui.events, {
-    connected: yes => store.now.connected !== yes && store.set({ connected: yes }),
+    // What was at work when the connection was lost is not known any more.
+    connected: yes => store.now.connected !== yes && store.set(yes ? { connected: yes } : { connected: yes, jobs: null }),
     jobs: jobs => store.set({ jobs }),
     snapshot: event => void newSnapshot(event, actions),
   });
@@ -37,9 +40,11 @@ async function newSnapshot(event: SnapshotEvent, actions: LiveActions): Promise<
   const collection = found.some(c => c.id === store.now.collection)
     ? store.now.collection
     : ((found.find(c => c.default) ?? found[0])?.id ?? '');
+  const first = store.now.collections.length === 0 && found.length > 0;
   store.set({ collections: found, collection, generation: store.now.generation + 1 });
   if (store.now.ui.ingest?.rejected) void lookForRejected();
-  if (store.now.layers.length === 0) return actions.begin();
+  if (first) return actions.first();
+  if (store.now.layers.length === 0 && !store.now.emptied) return actions.begin();
   tell(event, before, actions);
 }
 

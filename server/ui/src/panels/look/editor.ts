@@ -1,13 +1,14 @@
 /** What a layer shows: one band, three as RGB, or a formula of bands; and which values of the keys. */
 import { html, type TemplateResult } from 'lit-html';
-import { live } from 'lit-html/directives/live.js';
 import { at } from '../../api/collections';
 import { keyValues } from '../../api/datasets';
 import { fixed, triple, withValue } from '../../state/choose';
+import { edit, putChannels } from '../../state/edit';
 import { isMosaic, type Kind, type Layer, NAMES, type Tuple } from '../../state/layer';
 import { store } from '../../state/store';
 import { choice, segmented } from '../../widgets/fields';
 import { iconButton } from '../../widgets/icons';
+import { unlessTyped } from '../../widgets/unless-typed';
 import { keyField } from './key-field';
 
 const CHANNELS = { singleband: [], rgb: ['Red', 'Green', 'Blue'], compute: NAMES.compute } as const;
@@ -18,6 +19,9 @@ const FORMULAS: readonly (readonly [string, string, number])[] = [
   ['Mean', '(v1+v2)/2', 2],
   ['Logarithm', 'log10(v1)', 1],
 ];
+
+/** Of band maths, unless another was chosen. */
+const DIVERGING = 'rdylgn';
 
 /** Channels that show all their keys, by layer and number. */
 const opened = new Set<string>();
@@ -36,10 +40,10 @@ export function editor(layer: Layer): TemplateResult {
         ['compute', 'Maths'],
       ] as const,
       layer.kind,
-      kind => void changeKind(layer, kind),
+      kind => changeKind(layer.id, kind),
     )}
     ${layer.kind === 'compute' ? expression(layer) : null}
-    <div class="keys">${shared.map((key, k) => keyField({ layer, tuple: first, key: k, label: key, any: true, change: value => void changeAll(layer, k, value) }))}</div>
+    <div class="keys">${shared.map((key, k) => keyField({ layer, tuple: first, key: k, label: key, any: true, change: value => changeAll(layer.id, k, value) }))}</div>
     ${layer.kind === 'singleband' ? null : layer.channels.map((tuple, i) => channel(layer, tuple, i, keys, lastKey))}
     ${layer.kind === 'compute' && layer.channels.length < 5 ? html`<button type="button" class="small" @click=${() => addOperand(layer)}>Add v${layer.channels.length + 1}</button>` : null}
     ${
@@ -64,15 +68,13 @@ export function editor(layer: Layer): TemplateResult {
 function channel(layer: Layer, tuple: Tuple, index: number, keys: readonly string[], lastKey: number): TemplateResult {
   const name = CHANNELS[layer.kind][index] ?? '';
   const differs = tuple.slice(0, -1).some((value, k) => value !== layer.channels[0]?.[k]);
-  const set = async (key: number, value: string | null) => {
-    const collection = store.collectionOf(layer.collection);
-    if (!collection) return;
-    const next = await withValue(collection, tuple, key, value);
-    change(
-      layer,
-      layer.channels.map((old, i) => (i === index ? next : old)),
-    );
-  };
+  const set = (key: number, value: string | null) =>
+    edit(layer.id, async ({ id, channels }, collection) => {
+      const was = channels[index];
+      if (!was) return;
+      const next = await withValue(collection, was, key, value);
+      putChannels(id, channels, channels.with(index, next));
+    });
   const remove = () =>
     change(
       layer,
@@ -86,18 +88,18 @@ function channel(layer: Layer, tuple: Tuple, index: number, keys: readonly strin
   };
   return html`<div class="channel channel-${name.toLowerCase()}">
     <div class="channel-head"><span class="channel-name">${name}</span>
-      ${keyField({ layer, tuple, key: lastKey, label: `${name}: ${keys[lastKey]}`, any: false, hideLabel: true, change: value => void set(lastKey, value) })}
+      ${keyField({ layer, tuple, key: lastKey, label: `${name}: ${keys[lastKey]}`, any: false, hideLabel: true, change: value => set(lastKey, value) })}
       ${layer.kind === 'compute' && layer.channels.length > 1 && index === layer.channels.length - 1 ? html`<button type="button" class="small" aria-label="Remove ${name}" @click=${remove}>−</button>` : null}
       ${index > 0 && keys.length > 1 ? iconButton('more', `Other keys of ${name}`, toggle, { expanded: open }) : null}
     </div>
-    ${open ? html`<div class="keys">${keys.slice(0, -1).map((key, k) => keyField({ layer, tuple, key: k, label: key, any: false, change: value => void set(k, value) }))}</div>` : null}
+    ${open ? html`<div class="keys">${keys.slice(0, -1).map((key, k) => keyField({ layer, tuple, key: k, label: key, any: false, change: value => set(k, value) }))}</div>` : null}
   </div>`;
 }
 
 function expression(layer: Layer): TemplateResult {
   const write = (event: Event) => setExpression(layer, (event.target as HTMLInputElement).value);
   return html`<label class="expression"><span>Expression</span>
-      <input type="text" spellcheck="false" autocomplete="off" .value=${live(layer.expression)} placeholder="(v1-v2)/(v1+v2)" @change=${write} /></label>
+      <input type="text" spellcheck="false" autocomplete="off" .value=${unlessTyped(layer.expression)} placeholder="(v1-v2)/(v1+v2)" @change=${write} /></label>
     <div class="presets" role="group" aria-label="Formulas">${FORMULAS.map(
       ([name, formula]) =>
         html`<button type="button" class="small" aria-pressed=${layer.expression === formula} @click=${() => setExpression(layer, formula)}>${name}</button>`,
@@ -126,48 +128,57 @@ function change(layer: Layer, channels: readonly Tuple[]): void {
 }
 
 /** A value for a key of all channels that have the first one's. */
-export async function changeAll(layer: Layer, key: number, value: string | null): Promise<void> {
-  const collection = store.collectionOf(layer.collection);
-  if (!collection) return;
-  const old = layer.channels[0]?.[key];
-  const channels = await Promise.all(layer.channels.map(tuple => (tuple[key] === old ? withValue(collection, tuple, key, value) : tuple)));
-  change(layer, channels);
+function changeAll(id: string, key: number, value: string | null): void {
+  edit(id, async ({ channels }, collection) => {
+    const old = channels[0]?.[key];
+    const next = await Promise.all(channels.map(tuple => (tuple[key] === old ? withValue(collection, tuple, key, value) : tuple)));
+    putChannels(id, channels, next);
+  });
 }
 
 /** Another kind of look at the same data. */
-async function changeKind(layer: Layer, kind: Kind): Promise<void> {
-  const collection = store.collectionOf(layer.collection);
-  const first = layer.channels[0];
-  if (!collection || !first) return;
-  const head = first.slice(0, -1);
-  if (kind === 'singleband') {
-    return store.changeLayer(layer.id, { kind, channels: [first], stretches: [null], classes: null });
-  }
-  const path = at(collection, collection.id);
-  const found = await keyValues(path, collection.keys.at(-1) ?? '', fixed(collection.keys, head), { limit: 100 });
-  const values = found.map(counted => counted.value);
-  if (kind === 'rgb') {
-    const spare = values[0] ?? first.at(-1) ?? '';
-    const bands = triple(values) ?? [values[0] ?? spare, values[1] ?? spare, values[2] ?? values[1] ?? spare];
-    return store.changeLayer(layer.id, {
-      kind,
-      channels: bands.map(band => [...head, band]),
-      stretches: [null, null, null],
-      classes: null,
-    });
-  }
+function changeKind(id: string, kind: Kind): void {
+  edit(id, async (was, collection) => {
+    const asked = was.channels[0];
+    if (!asked) return;
+    if (kind === 'singleband') {
+      // What maths chose goes with it, so that classes are shown as classes again.
+      const colormap = was.kind === 'compute' && was.colormap === DIVERGING ? null : was.colormap;
+      return store.changeLayer(id, { kind, channels: [asked], stretches: [null], classes: null, colormap });
+    }
+    const path = at(collection, collection.id);
+    const filters = fixed(collection.keys, asked.slice(0, -1));
+    const found = await keyValues(path, collection.keys.at(-1) ?? '', filters, { limit: 100 });
+    const values = found.map(counted => counted.value);
+    // A date may have been stepped meanwhile.
+    const first = store.layer(id)?.channels[0] ?? asked;
+    if (kind === 'rgb') showRgb(id, first, values);
+    else showMaths(id, first, values);
+  });
+}
+
+function showRgb(id: string, first: Tuple, values: readonly string[]): void {
+  const spare = values[0] ?? first.at(-1) ?? '';
+  const bands = triple(values) ?? [values[0] ?? spare, values[1] ?? spare, values[2] ?? values[1] ?? spare];
+  const channels = bands.map(band => [...first.slice(0, -1), band]);
+  store.changeLayer(id, { kind: 'rgb', channels, stretches: [null, null, null], classes: null });
+}
+
+function showMaths(id: string, first: Tuple, values: readonly string[]): void {
   const pair = [
     ['nir', 'red'],
     ['B08', 'B04'],
     ['B8', 'B4'],
   ].find(names => names.every(name => values.includes(name)));
-  const bands = pair ?? [first.at(-1) ?? '', values.find(value => value !== first.at(-1)) ?? first.at(-1) ?? ''];
-  store.changeLayer(layer.id, {
-    kind,
-    channels: bands.map(band => [...head, band ?? values[0] ?? '']),
+  // Of a mosaic of any band, the first there is: a formula names its operands.
+  const own = first.at(-1) ?? values[0] ?? '';
+  const bands = pair ?? [own, values.find(value => value !== own) ?? own];
+  store.changeLayer(id, {
+    kind: 'compute',
+    channels: bands.map(band => [...first.slice(0, -1), band]),
     stretches: [[-1, 1]],
     expression: '(v1-v2)/(v1+v2)',
-    colormap: layer.colormap ?? 'rdylgn',
+    colormap: store.layer(id)?.colormap ?? DIVERGING,
     classes: null,
   });
 }

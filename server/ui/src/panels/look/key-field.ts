@@ -1,13 +1,14 @@
 /** A field for the value of one key: a choice where there are few, a text with suggestions where there are many. */
 import { html, type TemplateResult } from 'lit-html';
-import { live } from 'lit-html/directives/live.js';
+import { Latest } from '../../api/client';
 import { at } from '../../api/collections';
-import { type Counted, keyValues } from '../../api/datasets';
+import { type Counted, type Filter, keyValues } from '../../api/datasets';
 import { fixed } from '../../state/choose';
 import { showDate } from '../../state/dates';
 import type { Layer, Tuple } from '../../state/layer';
 import { store } from '../../state/store';
 import { choice } from '../../widgets/fields';
+import { unlessTyped } from '../../widgets/unless-typed';
 
 const FEW = 60;
 const SUGGESTED = 30;
@@ -21,6 +22,9 @@ interface Known {
 }
 
 const known = new Map<string, Known>();
+/** By the field's id, of what was typed last. */
+const suggested = new Map<string, readonly Counted[]>();
+const latest = new Latest();
 
 export interface KeyFieldOptions {
   layer: Layer;
@@ -44,11 +48,12 @@ export function keyField({ layer, tuple, key, label, any, hideLabel, change }: K
     return choice({ label, value, options, change: chosen, ...(hideLabel ? { hideLabel } : {}) });
   }
   const id = `values-${layer.id}-${key}`;
-  const suggest = (event: Event) => void suggestInto(id, layer.collection, key, (event.target as HTMLInputElement).value);
+  const suggest = (event: Event) =>
+    void suggestFor(id, layer.collection, key, fixed(keys, tuple.slice(0, key)), (event.target as HTMLInputElement).value);
   return html`<label class="choice">${hideLabel ? null : html`<span>${label}</span>`}
-    <input type="text" list=${id} aria-label=${label} placeholder=${any ? 'any (mosaic)' : ''} .value=${live(value)} @input=${suggest}
+    <input type="text" list=${id} aria-label=${label} placeholder=${any ? 'any (mosaic)' : ''} .value=${unlessTyped(value)} @input=${suggest}
       @change=${(event: Event) => chosen((event.target as HTMLInputElement).value.trim())} />
-    <datalist id=${id}>${values.slice(0, SUGGESTED).map(counted => html`<option value=${counted.value}></option>`)}</datalist>
+    <datalist id=${id}>${(suggested.get(id) ?? values.slice(0, SUGGESTED)).map(counted => html`<option value=${counted.value}></option>`)}</datalist>
   </label>`;
 }
 
@@ -70,11 +75,12 @@ function valuesOf(collection: string, key: number, filters: ReturnType<typeof fi
   return entry.values;
 }
 
-async function suggestInto(id: string, collection: string, key: number, prefix: string): Promise<void> {
-  const keys = store.keysOf(collection);
-  const values = await keyValues(at(store.collectionOf(collection), collection), keys[key] ?? '', [], { prefix, limit: SUGGESTED }).catch(
-    () => [],
-  );
-  const list = document.getElementById(id);
-  list?.replaceChildren(...values.map(({ value }) => Object.assign(document.createElement('option'), { value })));
+async function suggestFor(id: string, collection: string, key: number, filters: Filter[], prefix: string): Promise<void> {
+  const path = at(store.collectionOf(collection), collection);
+  const name = store.keysOf(collection)[key] ?? '';
+  const values = await latest.run(signal => keyValues(path, name, filters, { prefix, limit: SUGGESTED }, signal)).catch(() => undefined);
+  if (!values) return;
+  if (suggested.size >= KNOWN_MAX) suggested.clear();
+  suggested.set(id, values);
+  store.set({});
 }

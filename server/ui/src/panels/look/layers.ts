@@ -50,6 +50,7 @@ function card(layer: Layer, fly: (layer: Layer) => void): TemplateResult {
   const remove = () =>
     store.set({
       layers: layers.filter(other => other !== layer),
+      emptied: layers.length === 1,
       active: open ? (layers.filter(other => other !== layer).at(-1)?.id ?? null) : active,
     });
   const twin = () => {

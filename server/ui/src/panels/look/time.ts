@@ -39,18 +39,19 @@ export function step(by: number): void {
   const time = layer && store.now.info[layer.id]?.time;
   if (!layer || !time) return;
   const at = time.values.indexOf(layer.channels[0]?.[time.key] ?? '');
-  setTime((at + by + time.values.length) % time.values.length);
+  // From all dates to the first or the last.
+  const from = at < 0 && by < 0 ? 0 : at;
+  setTime((from + by + time.values.length) % time.values.length);
 }
 
-/** Shows one date, in every layer that has it. */
-export function setDate(value: string): void {
-  const layer = timedLayer();
+/** Shows one date of a layer, in every layer that shows the same. */
+export function setDate(id: string, value: string): void {
+  const layer = store.layer(id);
   const time = layer && store.now.info[layer.id]?.time;
-  if (layer && time) setTime(time.values.indexOf(value));
+  if (layer && time) setTime(time.values.indexOf(value), layer);
 }
 
-function setTime(index: number): void {
-  const layer = timedLayer();
+function setTime(index: number, layer = timedLayer()): void {
   const time = layer && store.now.info[layer.id]?.time;
   const value = time?.values[index];
   if (!layer || !time || value === undefined) return;
@@ -73,9 +74,14 @@ export function followPlaying(settled: () => boolean): void {
       step(1);
       await pause(STAY_MS);
       const deadline = performance.now() + WAIT_MS;
-      while (performance.now() < deadline && !(settled() && Object.values(store.now.info).every(info => !info.busy))) await pause(50);
+      while (performance.now() < deadline && !(settled() && !waits())) await pause(50);
     }
   });
+}
+
+/** Whether anything that is to be seen is asked about. */
+function waits(): boolean {
+  return store.now.layers.some(layer => layer.visible && store.now.info[layer.id]?.busy);
 }
 
 function pause(ms: number): Promise<void> {

@@ -4,6 +4,7 @@ import { at } from '../../api/collections';
 import { filterParams } from '../../api/datasets';
 import { fixed } from '../../state/choose';
 import { type Layer, layerUrl } from '../../state/layer';
+import { placeOf } from '../../state/resolve';
 import { store } from '../../state/store';
 
 export interface LayerUrls {
@@ -38,7 +39,8 @@ function spoken(params: URLSearchParams, layer: Layer, channel: number): [number
 export function snippets(layer: Layer): readonly (readonly [string, string])[] {
   const { xyz, tilejson } = urlsOf(layer);
   const json = store.now.info[layer.id]?.tileJson;
-  const [west = -180, south = -85, east = 180, north = 85] = json?.bounds ?? [];
+  const [west, south, right, north] = placeOf(layer) ?? [-180, -85, 180, 85];
+  const east = right < west ? right + 360 : right;
   const attribution = json?.attribution ? `, attribution: ${JSON.stringify(json.attribution)}` : '';
   const leaflet = `const map = L.map('map').fitBounds([[${south}, ${west}], [${north}, ${east}]]);
 L.tileLayer(${JSON.stringify(xyz)}, { maxNativeZoom: ${json?.maxzoom ?? 18}, maxZoom: 22${attribution} }).addTo(map);`;

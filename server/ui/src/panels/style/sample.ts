@@ -1,6 +1,6 @@
 /** A histogram of what is seen of a layer that has none in the catalogue: band maths, and mosaics. */
 import { Latest } from '../../api/client';
-import { at } from '../../api/collections';
+import { at, turns } from '../../api/collections';
 import type { Histogram } from '../../api/metadata';
 import { values } from '../../api/pictures';
 import { type Layer, layerUrl } from '../../state/layer';
@@ -28,6 +28,14 @@ let boundsOf: () => readonly [number, number, number, number] = () => [-180, -85
 /** Says what is seen. */
 export function sampleFrom(bounds: typeof boundsOf): void {
   boundsOf = bounds;
+  store.on(['layers'], now => {
+    for (const [name, entry] of entries) {
+      if (now.layers.some(layer => name.startsWith(`${layer.id}/`))) continue;
+      clearTimeout(entry.timer);
+      entry.latest.stop();
+      entries.delete(name);
+    }
+  });
 }
 
 /** The newest there is; a better one is asked for if the layer or the view changed. */
@@ -80,7 +88,10 @@ async function ask(entry: Entry, url: string): Promise<void> {
 function inside(view: readonly number[], bounds: readonly number[] | undefined): number[] | null {
   const [w = -180, s = -85, e = 180, n = 85] = view;
   const [west = -180, south = -85, east = 180, north = 85] = bounds ?? [];
-  const box = [Math.max(w, west), Math.max(s, south), Math.min(e, east), Math.min(n, north)];
-  const [a = 0, b = 0, c = 0, d = 0] = box;
-  return c - a > 1e-4 && d - b > 1e-4 ? box : null;
+  // Where the view is on a copy of the world, that of the layer's own; of several the one most is seen of.
+  const shifts = [0, 1, -1].map(k => turns(w) + 360 * k);
+  const parts = shifts.map(shift => [Math.max(w - shift, west), Math.min(e - shift, east)] as const);
+  const [a, c] = parts.reduce((best, part) => (part[1] - part[0] > best[1] - best[0] ? part : best));
+  const [b, d] = [Math.max(s, south), Math.min(n, north)];
+  return c - a > 1e-4 && d - b > 1e-4 ? [a, b, c, d] : null;
 }
