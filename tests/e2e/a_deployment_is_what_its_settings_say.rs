@@ -37,7 +37,10 @@ fn an_admin_listener_tells_what_is_done_and_what_was_rejected() {
     });
     assert_eq!(rejected["rejected"][0]["input"], "bad.tif");
     assert!(rejected["rejected"][0]["reason"].as_str().unwrap().contains("not a raster"));
-    assert_eq!(client.get(&format!("{admin}/jobs"), &[]).unwrap().json(), json!({"pending": 0, "jobs": []}));
+    assert_eq!(
+        client.get(&format!("{admin}/jobs"), &[]).unwrap().json(),
+        json!({"pending": 0, "at_work": 0, "jobs": []})
+    );
     assert_eq!(client.get(&format!("{admin}/jobs?input=none.tif"), &[]).unwrap().status, 404);
     for route in ["health", "ready"] {
         assert_eq!(client.get(&format!("{admin}/{route}"), &[]).unwrap().status, 200, "{route}");
