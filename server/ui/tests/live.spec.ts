@@ -39,13 +39,28 @@ test('what was rejected is told with its reason', async ({ page }) => {
 });
 
 test('conversions are shown with their progress', async ({ page }) => {
-  const events = `retry: 100000\n\nevent: snapshot\ndata: {"n":1,"at":"2026-01-01T00:00:00Z","datasets":1}\n\nevent: jobs\ndata: ${JSON.stringify(
-    {
-      pending: 3,
-      jobs: [{ source: 'default', input: 'large.tif', stage: 'convert', done: 0.42, seconds: 1 }],
-    },
-  )}\n\n`;
-  await page.route('**/events', route => route.fulfill({ contentType: 'text/event-stream', body: events }));
+  const jobs = { pending: 3, jobs: [{ source: 'default', input: 'large.tif', stage: 'convert', done: 0.42, seconds: 1 }] };
+  const told = [
+    ['snapshot', JSON.stringify({ n: 1, at: '2026-01-01T00:00:00Z', datasets: 1 })],
+    ['jobs', JSON.stringify(jobs)],
+  ];
+  await page.addInitScript(events => {
+    // A stream that stays open, as a fulfilled route does not: what is at work is forgotten when the connection is lost.
+    class Stream extends EventTarget {
+      static readonly CLOSED = 2;
+      readonly readyState = 1;
+      onopen: (() => void) | null = null;
+      constructor() {
+        super();
+        setTimeout(() => {
+          this.onopen?.();
+          for (const [name = '', data = ''] of events) this.dispatchEvent(new MessageEvent(name, { data }));
+        });
+      }
+      close(): void {}
+    }
+    Object.assign(window, { EventSource: Stream });
+  }, told);
   await page.goto('./');
   await page.locator('.badge').click();
   await expect(page.locator('.jobs')).toContainText('converting 42 %');
