@@ -38,7 +38,6 @@ pub(super) enum Encoded<'a> {
 
 /// Encodes blocks, one after another, reusing its buffers.
 pub(super) struct Encoder<T: Sample> {
-    quality: [u8; 2],
     fill: Fill<T>,
     predictor: Predictor,
     packer: Packer,
@@ -57,11 +56,10 @@ impl<T: Sample> Encoder<T> {
         let row_samples = TILE_SIZE * samples;
         let packer = match spec.compression {
             Compression::Zstd => Packer::Zstd(compressor(predictor(spec)).map_err(CogError::Compress)?),
-            Compression::Webp => Packer::Webp { samples, quality: spec.quality[0] },
+            Compression::Webp => Packer::Webp { samples, quality: spec.quality },
             Compression::None => Packer::None,
         };
         Ok(Self {
-            quality: spec.quality,
             fill,
             predictor: predictor(spec),
             packer,
@@ -80,9 +78,6 @@ impl<T: Sample> Encoder<T> {
         pixels: &Pixels<'_, T>,
         (tx, ty): (usize, usize),
     ) -> Result<Encoded<'_>, CogError> {
-        if let Packer::Webp { quality, .. } = &mut self.packer {
-            *quality = self.quality[level.min(1)];
-        }
         let corner = ty * TILE_SIZE * pixels.side + tx * TILE_SIZE;
         let extremes = pixels
             .valid
@@ -97,14 +92,14 @@ impl<T: Sample> Encoder<T> {
             self.gather(pixels, corner + y * pixels.side);
             self.predict();
         }
-        self.packer.pack(&self.raw, &mut self.image)?;
+        self.packer.pack(level, &self.raw, &mut self.image)?;
         let mask = if self.fill == Fill::Mask && least == 0 {
             self.raw.clear();
             let valid = pixels.valid_of(0).unwrap_or_default();
             for y in 0..TILE_SIZE {
                 pack_bits(row_of(valid, corner + y * pixels.side), &mut self.raw);
             }
-            self.packer.pack(&self.raw, &mut self.mask)?;
+            self.packer.pack(level, &self.raw, &mut self.mask)?;
             Some(self.mask.as_slice())
         } else {
             None
@@ -116,7 +111,7 @@ impl<T: Sample> Encoder<T> {
     /// The mask block of a wholly valid block.
     pub(super) fn whole_mask(&mut self) -> Result<Vec<u8>, CogError> {
         let mut compressed = Vec::new();
-        self.packer.pack(&[u8::MAX; MASK_BYTES], &mut compressed)?;
+        self.packer.pack(0, &[u8::MAX; MASK_BYTES], &mut compressed)?;
         Ok(compressed)
     }
 
@@ -205,20 +200,26 @@ fn compressor(predictor: Predictor) -> std::io::Result<zstd::bulk::Compressor<'s
 /// What makes few bytes of a block's many.
 enum Packer {
     Zstd(zstd::bulk::Compressor<'static>),
-    Webp { samples: usize, quality: u8 },
+    Webp {
+        samples: usize,
+        /// Of full resolution, and of overviews.
+        quality: [u8; 2],
+    },
     None,
 }
 
 impl Packer {
-    /// `out` then holds the packed bytes and nothing else.
-    fn pack(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CogError> {
+    /// Packs a block of a level; `out` then holds the packed bytes and nothing else.
+    fn pack(&mut self, level: usize, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CogError> {
         out.clear();
         match self {
             Self::Zstd(compressor) => {
                 out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
                 compressor.compress_to_buffer(raw, out).map(|_| ()).map_err(CogError::Compress)
             }
-            Self::Webp { samples, quality } => webp::encode(raw, *samples, *quality, out).map_err(CogError::Compress),
+            Self::Webp { samples, quality } => {
+                webp::encode(raw, *samples, quality[level.min(1)], out).map_err(CogError::Compress)
+            }
             Self::None => {
                 out.extend_from_slice(raw);
                 Ok(())

@@ -55,12 +55,11 @@ impl Subject<'_> {
         let judges: Vec<Judge<T>> = group.bands.iter().map(|band| Judge::new(band.nodata)).collect();
         let limits = (self.job.threads, self.job.memory_bytes);
         let mut source = Source::new(self.raster, self.pool, bands, judges, group.mask, limits)?;
-        match source.in_memory() {
-            true if self.bands == group.bands.len() => session::cache_little(),
+        if source.in_memory() && self.bands == group.bands.len() {
+            session::cache_little();
+        } else if source.in_memory() || source.is_tiled() {
             // Bands that lie interleaved are decoded together, and the others' wanted next.
-            true => session::cache_some(self.job.memory_bytes),
-            false if source.is_tiled() => session::cache_some(self.job.memory_bytes),
-            false => {}
+            session::cache_some(self.job.memory_bytes);
         }
         let (scanned, coverage) = statistics::scan(&mut source, &|done| progress(done * SCAN_SHARE))?;
         let categorical = self.decide_categorical(&group.bands[0], &scanned[0]);
@@ -136,7 +135,8 @@ impl Subject<'_> {
         }
         let f = self.footprint;
         let [west, south, east, north] = placement.bounds_m();
-        let [w, s, e, n] = f.bounds_m();
+        let (w, s) = shared::grid::to_mercator(f.west, f.south);
+        let (e, n) = shared::grid::to_mercator(f.east, f.north);
         let half = shared::grid::pixel_side_m(placement.maxzoom) / 4.0;
         w <= west + half && s <= south + half && e >= east - half && n >= north - half
     }

@@ -77,13 +77,6 @@ impl Footprint {
         Ok(footprint)
     }
 
-    /// In web Mercator metres.
-    pub(super) fn bounds_m(&self) -> [f64; 4] {
-        let (west, south) = shared::grid::to_mercator(self.west, self.south);
-        let (east, north) = shared::grid::to_mercator(self.east, self.north);
-        [west, south, east, north]
-    }
-
     /// For records.
     pub(super) fn bbox(&self) -> Bbox {
         let [west, south, east, north] = self.said.unwrap_or([self.west, self.south, self.east, self.north]);

@@ -22,15 +22,14 @@ const MINZOOM_TILES: u32 = 2;
 
 /// The rectangle of a raster of `size` pixels. `zoom` is the setting.
 pub(super) fn place(footprint: &Footprint, size: [f64; 2], zoom: Option<u8>) -> Result<Placement, Fault> {
-    let (south, north) = (footprint.south.max(-LATITUDE_MAX), footprint.north.min(LATITUDE_MAX));
+    let (south, north) = latitudes(footprint);
     if south >= north {
         return Err(Fault::Refused(format!(
             "the raster lies beyond {LATITUDE_MAX:.2}° (latitudes {} to {}), where a web map ends",
             footprint.south, footprint.north
         )));
     }
-    let (west_m, south_m) = to_mercator(footprint.west, south);
-    let (east_m, north_m) = to_mercator(footprint.east, north);
+    let [west_m, south_m, east_m, north_m] = extent_m(footprint);
     let pixel_m = pixel_m(footprint, size);
     let maxzoom = zoom.map_or_else(|| zoom_of(pixel_m), |zoom| zoom.min(COG_ZOOM_MAX));
     let side = pixel_side_m(maxzoom);
@@ -47,11 +46,23 @@ pub(super) fn place(footprint: &Footprint, size: [f64; 2], zoom: Option<u8>) -> 
 
 /// The input's pixel in web Mercator metres.
 pub(super) fn pixel_m(footprint: &Footprint, size: [f64; 2]) -> f64 {
-    let (south, north) = (footprint.south.max(-LATITUDE_MAX), footprint.north.min(LATITUDE_MAX));
-    let (west_m, south_m) = to_mercator(footprint.west, south);
-    let (east_m, north_m) = to_mercator(footprint.east, north);
+    let (south, north) = latitudes(footprint);
+    let [west_m, south_m, east_m, north_m] = extent_m(footprint);
     let clipped = (north - south) / (footprint.north - footprint.south).max(f64::MIN_POSITIVE);
     pixel_size(footprint, size, [east_m - west_m, north_m - south_m], clipped)
+}
+
+/// What of a raster's latitudes a web map has.
+fn latitudes(footprint: &Footprint) -> (f64, f64) {
+    (footprint.south.max(-LATITUDE_MAX), footprint.north.min(LATITUDE_MAX))
+}
+
+/// West, south, east and north of that in web Mercator metres.
+fn extent_m(footprint: &Footprint) -> [f64; 4] {
+    let (south, north) = latitudes(footprint);
+    let (west_m, south_m) = to_mercator(footprint.west, south);
+    let (east_m, north_m) = to_mercator(footprint.east, north);
+    [west_m, south_m, east_m, north_m]
 }
 
 /// The input's pixel in web Mercator metres, as `GDALSuggestedWarpOutput2` has it: the distance between the raster's first and last corner

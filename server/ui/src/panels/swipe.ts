@@ -2,26 +2,13 @@
 import { html, type TemplateResult } from 'lit-html';
 import { copyLayer } from '../state/layer';
 import { store } from '../state/store';
+import { followPointer } from '../widgets/drag';
 import { icon } from '../widgets/icons';
 
 export function swipeBar(): TemplateResult | null {
   const { compare } = store.now;
   if (compare === null) return null;
-  const drag = (event: PointerEvent) => {
-    const bar = event.currentTarget as HTMLElement;
-    event.preventDefault();
-    bar.focus();
-    bar.setPointerCapture(event.pointerId);
-    const follow = (e: PointerEvent) => place(e.clientX / innerWidth);
-    const stop = () => {
-      bar.removeEventListener('pointermove', follow);
-      bar.removeEventListener('pointerup', stop);
-      bar.removeEventListener('pointercancel', stop);
-    };
-    bar.addEventListener('pointermove', follow);
-    bar.addEventListener('pointerup', stop);
-    bar.addEventListener('pointercancel', stop);
-  };
+  const drag = (event: PointerEvent) => followPointer(event, x => place(x / innerWidth));
   const keyed = (event: KeyboardEvent) => {
     const step = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
     if (step === undefined) return;

@@ -1,6 +1,7 @@
 /** A histogram with two handles for the ends of the stretch: dragged, or moved by arrow keys. */
 import { html, svg, type TemplateResult } from 'lit-html';
 import type { Histogram } from '../api/metadata';
+import { followPointer } from './drag';
 import { show, tidy } from './numbers';
 
 const WIDTH = 300;
@@ -57,21 +58,8 @@ function handle(options: HistogramOptions, stretch: readonly [number, number], e
     if (next[0] !== next[1]) options.change?.(next);
   };
   const drag = (event: PointerEvent) => {
-    const knob = event.currentTarget as HTMLElement;
-    const area = knob.parentElement?.getBoundingClientRect();
-    if (!area) return;
-    event.preventDefault();
-    knob.focus();
-    knob.setPointerCapture(event.pointerId);
-    const follow = (e: PointerEvent) => move(domain[0] + ((e.clientX - area.left) / area.width) * span);
-    const stop = () => {
-      knob.removeEventListener('pointermove', follow);
-      knob.removeEventListener('pointerup', stop);
-      knob.removeEventListener('pointercancel', stop);
-    };
-    knob.addEventListener('pointermove', follow);
-    knob.addEventListener('pointerup', stop);
-    knob.addEventListener('pointercancel', stop);
+    const area = (event.currentTarget as HTMLElement).parentElement?.getBoundingClientRect();
+    if (area) followPointer(event, x => move(domain[0] + ((x - area.left) / area.width) * span));
   };
   const keys = (event: KeyboardEvent) => {
     const steps: Record<string, number> = {
