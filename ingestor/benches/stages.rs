@@ -7,7 +7,7 @@ use shared::dataset::{Compression, DataType};
 
 fn warps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("warp a tile");
-    for how in [Resampling::Nearest, Resampling::Bilinear, Resampling::Cubic] {
+    for how in [Resampling::Nearest, Resampling::Bilinear, Resampling::WideBilinear, Resampling::Cubic] {
         for (name, holes) in [("all valid", false), ("with holes", true)] {
             let mut work = warp(how, holes);
             group.bench_function(format!("uint16, {how:?}, {name}"), |bencher| bencher.iter(&mut work));

@@ -12,8 +12,9 @@ pub use super::statistics::bench::statistics;
 
 /// Pixels along the side of the raster under a tile that lies askew on it.
 const SIDE: usize = 420;
-/// How the tile's rows run over the raster, per pixel: a little finer than its pixels, and turned.
-const DX: f64 = 0.96;
+/// How the tile's rows run over the raster, per pixel: a little finer than its pixels or, where kernels widen, coarser, and turned.
+const FINE: f64 = 0.96;
+const COARSE: f64 = 1.12;
 const DY: f64 = 0.06;
 /// Where the tile's corner lies on the raster.
 const CORNER: [f64; 2] = [60.3, 50.7];
@@ -25,6 +26,8 @@ pub enum Resampling {
     Nearest,
     /// As of values.
     Bilinear,
+    /// The same where the map is coarser, so that the kernel widens.
+    WideBilinear,
     /// Where it is asked for.
     Cubic,
 }
@@ -40,10 +43,11 @@ pub fn warp_floats(how: Resampling) -> Box<dyn FnMut()> {
 }
 
 fn warp_of<T: Sample>(how: Resampling, value: impl Fn(usize) -> T) -> impl FnMut() {
-    let kernel = match how {
-        Resampling::Nearest => Kernel::Nearest,
-        Resampling::Bilinear => Kernel::Bilinear,
-        Resampling::Cubic => Kernel::Cubic,
+    let (kernel, dx) = match how {
+        Resampling::Nearest => (Kernel::Nearest, FINE),
+        Resampling::Bilinear => (Kernel::Bilinear, FINE),
+        Resampling::WideBilinear => (Kernel::Bilinear, COARSE),
+        Resampling::Cubic => (Kernel::Cubic, FINE),
     };
     let samples: Vec<T> = (0..SIDE * SIDE).map(value).collect();
     let spans: Vec<Span> = (0..TILE_SIZE)
@@ -52,10 +56,10 @@ fn warp_of<T: Sample>(how: Resampling, value: impl Fn(usize) -> T) -> impl FnMut
             column: 0,
             length: TILE_SIZE,
             x: CORNER[0] - DY * row as f64,
-            y: CORNER[1] + DX * row as f64,
-            dx: DX,
+            y: CORNER[1] + dx * row as f64,
+            dx,
             dy: DY,
-            scale: [DX, DX],
+            scale: [dx; 2],
         })
         .collect();
     let (mut out, mut valid) = (samples[..TILE_PIXELS].to_vec(), vec![0; TILE_PIXELS]);

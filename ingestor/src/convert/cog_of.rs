@@ -67,6 +67,13 @@ impl Subject<'_> {
             notes.push(format!("band {} is categorical: {}", group.bands[0].about.number, categorical.reason));
         }
         let settings = &group.bands[0].settings;
+        let compression = compression(self.raster, group, settings.compression, T::DATA_TYPE);
+        if compression == Compression::Webp {
+            notes.push(
+                "its pictures are stored as WebP, which changes values a little; the setting `compression` keeps them"
+                    .to_owned(),
+            );
+        }
         let placement = place::place(self.footprint, self.georeference.size(), settings.zoom)?;
         let ulid = Ulid::generate();
         let describer = Describer { subject: self, placement, ulid, categorical: &categorical };
@@ -80,7 +87,7 @@ impl Subject<'_> {
             nodata: group.bands[0].nodata.filter(|nodata| nodata.is_nan() || T::exactly(*nodata).is_some()),
             categorical: categorical.is,
             expect_valid: all_valid.iter().all(|valid| *valid) && self.fills(&placement),
-            compression: compression(self.raster, group, settings.compression, T::DATA_TYPE),
+            compression,
             quality: settings.quality.map_or_else(|| self.quality(&placement), |quality| [quality; 2]),
             color_table: group.bands[0].color_table.clone(),
             profile: profile().to_owned(),

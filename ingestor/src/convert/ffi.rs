@@ -12,8 +12,8 @@ const CATEGORIES_MAX: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Transform(gdal_sys::OGRCoordinateTransformationH);
 
-// SAFETY: an OGRCoordinateTransformation may be used by any one thread at a time (it assigns the thread's own PROJ context on each
-// call); `Transform` is not Sync, so there is never more than one.
+// SAFETY: an OGRCoordinateTransformation may be used, and destroyed, by any one thread at a time: GDAL 3.6, the oldest that this is built with, assigns the
+// thread's own PROJ context on each call and before it destroys. `Transform` is not Sync, so there is never more than one.
 unsafe impl Send for Transform {}
 
 impl Drop for Transform {

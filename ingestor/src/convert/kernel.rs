@@ -1,5 +1,7 @@
 //! Resampling kernels: samples of a raster at places between its pixels, from valid pixels only.
 //!
+//! Bilinear, the usual one, has a room of its own: `bilinear`.
+//!
 //! A pixel of the map is valid if the raster's pixel under its center is valid, as GDAL's warper has it; bilinear and cubic weights then go to
 //! the valid neighbours and are normalized. Where the map is coarser than the raster, kernels widen by the same factor.
 
@@ -11,7 +13,7 @@
 use pulp::{Arch, NullaryFnOnce};
 
 use super::cells::Span;
-use super::sample::{Judge, ROUNDER, Real, Sample};
+use super::sample::{Judge, ROUNDER, Sample};
 use super::source::{Area, View};
 
 /// Map pixels up to this many times the raster's need no wider kernel; GDAL's limit.
@@ -20,9 +22,9 @@ const SCALE_PLAIN: f64 = 1.0 / 0.95;
 const SCALE_MAX: f64 = 16.0;
 
 /// Pixels of a span that are made together.
-const PIECE: usize = 64;
+pub(super) const PIECE: usize = 64;
 /// Pixels around a piece, along an axis, and of a row of the plane, up to which places are counted in 32 bits.
-const REACH_MAX: usize = 2 * PIECE;
+pub(super) const REACH_MAX: usize = 2 * PIECE;
 const WIDTH_MAX: usize = 1 << 23;
 
 /// Of each pixel of a piece: where its first sample lies, and how far the place lies beyond that, along both axes.
@@ -63,15 +65,15 @@ impl Kernel {
 /// One band of a view, with what is valid in it.
 #[derive(Debug)]
 pub(super) struct Plane<'v, T> {
-    samples: &'v [T],
+    pub(super) samples: &'v [T],
     mask: Option<&'v [u8]>,
     judge: Judge<T>,
     /// Every pixel is known to be valid.
-    all_valid: bool,
-    x0: isize,
-    y0: isize,
-    width: usize,
-    height: usize,
+    pub(super) all_valid: bool,
+    pub(super) x0: isize,
+    pub(super) y0: isize,
+    pub(super) width: usize,
+    pub(super) height: usize,
 }
 
 /// A call of `Plane::resample`, compiled for several kinds of machines: closures would not be.
@@ -127,11 +129,10 @@ impl<'v, T: Sample> Plane<'v, T> {
 
     #[inline(always)]
     fn resample_span(&self, kernel: Kernel, span: &Span, out: &mut [T], valid: &mut [u8]) {
-        let wide = span.scale.iter().any(|scale| *scale > SCALE_PLAIN);
         match kernel {
             Kernel::Nearest => return self.nearest(span, out, valid),
-            Kernel::Bilinear if !wide => self.bilinear(span, out, valid),
-            Kernel::Bilinear | Kernel::Cubic => self.weighted(kernel, span, out, valid),
+            Kernel::Bilinear => self.bilinear(span, out, valid),
+            Kernel::Cubic => self.weighted(kernel, span, out, valid),
         }
         if let Some(nodata) = self.judge.nodata() {
             let other = nodata.neighbor(true);
@@ -145,7 +146,7 @@ impl<'v, T: Sample> Plane<'v, T> {
     fn nearest(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
         for (n, (out, valid)) in out.chunks_mut(PIECE).zip(valid.chunks_mut(PIECE)).enumerate() {
             let piece = span.part(n * PIECE, out.len());
-            let Some(under) = self.around(&piece, 0.0, 1) else {
+            let Some(under) = self.around(&piece, [0.0; 2], 1) else {
                 self.nearest_checked(&piece, out, valid);
                 continue;
             };
@@ -172,64 +173,23 @@ impl<'v, T: Sample> Plane<'v, T> {
         }
     }
 
-    /// In pieces: most have only valid neighbours or none, and need not ask for each pixel.
-    #[inline(always)]
-    fn bilinear(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
-        for (n, (out, valid)) in out.chunks_mut(PIECE).zip(valid.chunks_mut(PIECE)).enumerate() {
-            let piece = span.part(n * PIECE, out.len());
-            let Some(around) = self.around(&piece, 0.5, 2) else {
-                self.bilinear_checked(&piece, out, valid);
-                continue;
-            };
-            let count = self.valid_within(around);
-            if count == around.width * around.height {
-                self.bilinear_whole(&piece, around, out);
-                valid.fill(255);
-            } else if count > 0 {
-                self.bilinear_checked(&piece, out, valid);
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn bilinear_checked(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
-        for (i, (out, valid)) in out.iter_mut().zip(valid).enumerate() {
-            let (x, y) = span.at(i);
-            let (u, v) = (x - 0.5 - self.x0 as f64, y - 0.5 - self.y0 as f64);
-            if u < 0.0 || v < 0.0 || u as usize + 1 >= self.width || v as usize + 1 >= self.height {
-                self.weigh_one(Kernel::Bilinear, (x, y), [1.0, 1.0], out, valid);
-                continue;
-            }
-            let (column, row) = (u as usize, v as usize);
-            let at = row * self.width + column;
-            let four = [at, at + 1, at + self.width, at + self.width + 1];
-            if !four.iter().all(|at| self.is_valid(*at)) {
-                self.weigh_one(Kernel::Bilinear, (x, y), [1.0, 1.0], out, valid);
-                continue;
-            }
-            let (fx, fy) = (T::Real::of(u - column as f64), T::Real::of(v - row as f64));
-            *out = lerp(four.map(|at| self.samples[at]), fx, fy);
-            *valid = 255;
-        }
-    }
-
     /// The pixels that a piece of a span needs, if they all are there: `taps` along each axis from the one under each place less `shift`.
     #[inline(always)]
-    fn around(&self, piece: &Span, shift: f64, taps: usize) -> Option<Area> {
+    pub(super) fn around(&self, piece: &Span, shift: [f64; 2], taps: usize) -> Option<Area> {
         let ends = [piece.at(0), piece.at(piece.length - 1)];
-        let reach = |ends: [f64; 2], first: isize, size: usize| {
+        let reach = |ends: [f64; 2], shift: f64, first: isize, size: usize| {
             let [low, high] = [ends[0].min(ends[1]), ends[0].max(ends[1])].map(|at| at - shift - first as f64);
             (low >= 0.0 && high < (size + 1 - taps) as f64).then(|| (low as usize, high as usize + taps - low as usize))
         };
-        let (x, width) = reach(ends.map(|end| end.0), self.x0, self.width)?;
-        let (y, height) = reach(ends.map(|end| end.1), self.y0, self.height)?;
+        let (x, width) = reach(ends.map(|end| end.0), shift[0], self.x0, self.width)?;
+        let (y, height) = reach(ends.map(|end| end.1), shift[1], self.y0, self.height)?;
         (self.width <= WIDTH_MAX && width.max(height) <= REACH_MAX).then_some(Area { x, y, width, height })
     }
 
     /// Where the first of a piece's pixels lie in the plane, counted from the corner of what is `around`, and how far each place lies beyond it. Places
     /// are counted in f32, which from there is right to 10⁻⁵ pixels.
     #[inline(always)]
-    fn places(&self, piece: &Span, around: Area, shift: f64, taps: usize) -> Places {
+    pub(super) fn places(&self, piece: &Span, around: Area, shift: f64, taps: usize) -> Places {
         let start = |at: f64, plane: isize, around: usize| (at - shift - plane as f64 - around as f64) as f32;
         let (u, v) = (start(piece.x, self.x0, around.x), start(piece.y, self.y0, around.y));
         let (du, dv) = (piece.dx as f32, piece.dy as f32);
@@ -248,7 +208,7 @@ impl<'v, T: Sample> Plane<'v, T> {
 
     /// How many pixels of an area of the plane are valid. Counted by whole rows, since that compiles to vector instructions.
     #[inline(always)]
-    fn valid_within(&self, area: Area) -> usize {
+    pub(super) fn valid_within(&self, area: Area) -> usize {
         if self.all_valid {
             return area.width * area.height;
         }
@@ -271,30 +231,7 @@ impl<'v, T: Sample> Plane<'v, T> {
         count
     }
 
-    /// The common case without any question asked per pixel, in three loops of which two are vector instructions: most of the time of a
-    /// conversion goes here.
-    #[inline(always)]
-    fn bilinear_whole(&self, piece: &Span, around: Area, out: &mut [T]) {
-        let n = out.len().min(PIECE);
-        let window = &self.samples[around.y * self.width + around.x..];
-        let (at, fx, fy) = self.places(piece, around, 0.5, 2);
-        let mut near = [[T::zeroed(); PIECE]; 4];
-        for (i, at) in at.iter().take(n).enumerate() {
-            let at = *at as usize;
-            let (top, bottom) = (window.get(at..at + 2), window.get(at + self.width..at + self.width + 2));
-            if let (Some([a, b]), Some([c, d])) = (top, bottom) {
-                (near[0][i], near[1][i], near[2][i], near[3][i]) = (*a, *b, *c, *d);
-            }
-        }
-        let mut made = [T::zeroed(); PIECE];
-        for i in 0..PIECE {
-            let (fx, fy) = (T::Real::of_f32(fx[i]), T::Real::of_f32(fy[i]));
-            made[i] = lerp([near[0][i], near[1][i], near[2][i], near[3][i]], fx, fy);
-        }
-        out.copy_from_slice(&made[..n]);
-    }
-
-    fn weighted(&self, kernel: Kernel, span: &Span, out: &mut [T], valid: &mut [u8]) {
+    pub(super) fn weighted(&self, kernel: Kernel, span: &Span, out: &mut [T], valid: &mut [u8]) {
         for (i, (out, valid)) in out.iter_mut().zip(valid).enumerate() {
             self.weigh_one(kernel, span.at(i), span.scale, out, valid);
         }
@@ -305,7 +242,7 @@ impl<'v, T: Sample> Plane<'v, T> {
         let Some(center) = self.under(x, y).filter(|at| self.is_valid(*at)) else {
             return;
         };
-        let widen = scale.map(|s| if s > SCALE_PLAIN { s.min(SCALE_MAX) } else { 1.0 });
+        let widen = widened(scale);
         let (u, v) = (x - 0.5, y - 0.5);
         let radius = kernel.reach(1.0) - 1.0;
         let range =
@@ -349,26 +286,21 @@ impl<'v, T: Sample> Plane<'v, T> {
         inside.then(|| row as usize * self.width + column as usize)
     }
 
-    fn is_valid(&self, at: usize) -> bool {
+    pub(super) fn is_valid(&self, at: usize) -> bool {
         self.all_valid || (self.judge.accepts(self.samples[at]) && self.mask.is_none_or(|mask| mask[at] != 0))
     }
 }
 
-/// The whole number below a place within `REACH_MAX`, in vector instructions: rounded, and one less where that is above it.
-#[inline(always)]
-fn floor(place: f32) -> i32 {
-    let rounded = ((place + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
-    rounded.wrapping_sub(i32::from(rounded as f32 > place))
+/// How many times a kernel widens along each axis.
+pub(super) fn widened(scale: [f64; 2]) -> [f64; 2] {
+    scale.map(|scale| if scale > SCALE_PLAIN { scale.min(SCALE_MAX) } else { 1.0 })
 }
 
-/// Between four valid samples: north-west, north-east, south-west, south-east.
+/// The whole number below a place within `REACH_MAX`, in vector instructions: rounded, and one less where that is above it.
 #[inline(always)]
-fn lerp<T: Sample>([a, b, c, d]: [T; 4], fx: T::Real, fy: T::Real) -> T {
-    let upper = a.real() + (b.real() - a.real()) * fx;
-    let lower = c.real() + (d.real() - c.real()) * fx;
-    let made = T::round(upper + (lower - upper) * fy);
-    // The difference of huge values is infinite.
-    if T::INTEGER || made.is_finite() { made } else { a }
+pub(super) fn floor(place: f32) -> i32 {
+    let rounded = ((place + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
+    rounded.wrapping_sub(i32::from(rounded as f32 > place))
 }
 
 #[cfg(test)]
@@ -465,6 +397,38 @@ mod tests {
         let got = sampled(&stripes, 20, None, None, Kernel::Bilinear, (10.5, 10.5), 4.0).unwrap();
         assert!((90..=110).contains(&got), "{got}");
         assert_eq!(sampled(&stripes, 20, None, None, Kernel::Nearest, (10.5, 10.5), 4.0), Some(0));
+    }
+
+    #[test]
+    fn pieces_are_what_single_pixels_are_to_the_edges_and_beside_holes() {
+        let samples: Vec<f32> =
+            (0..90 * 40).map(|i| if i % 37 == 5 { f32::NAN } else { ((i * 7919) % 1000) as f32 }).collect();
+        let whole: Vec<f32> = samples.iter().map(|sample| if sample.is_nan() { 5.0 } else { *sample }).collect();
+        for (samples, all_valid) in [(&samples, false), (&whole, true)] {
+            let view = View { area: Area { x: 3, y: 2, width: 90, height: 40 }, bands: vec![samples], mask: None };
+            let plane = Plane::new(&view, 0, Judge::new(None), all_valid);
+            for (scale, dx, dy) in [(0.9, 0.9, 0.02), (1.1, 1.1, 0.1), (1.4, -1.39, -0.05), (1.06, -1.06, 0.0)] {
+                for row in 0..260 {
+                    let (x, y) = (if dx > 0.0 { 3.01 } else { 92.99 }, 7.0 + f64::from(row) * 0.1);
+                    let length = (89.9 / f64::abs(dx)) as usize;
+                    let span = Span { row: 0, column: 0, length, x, y, dx, dy, scale: [scale; 2] };
+                    let (mut out, mut valid) = (vec![0.0; length], vec![0; length]);
+                    plane.resample(Kernel::Bilinear, &[span], |_| 0, &mut out, &mut valid);
+                    for (i, (out, valid)) in out.iter().zip(valid).enumerate() {
+                        let (mut expected, mut is_valid) = (0.0, 0);
+                        plane.weigh_one(Kernel::Bilinear, span.at(i), span.scale, &mut expected, &mut is_valid);
+                        // Places within a hair of a pixel's edge may be taken to lie on its other side.
+                        let (fx, fy) = (span.at(i).0.fract(), span.at(i).1.fract());
+                        let is_sure = [fx, fy].iter().all(|part| (1e-4..=1.0 - 1e-4).contains(part));
+                        assert!(!is_sure || valid == is_valid, "{scale} {dx} {dy} {row} {i}");
+                        assert!(
+                            valid != is_valid || (out - expected).abs() < 0.1,
+                            "{out} is not {expected}: {scale} {row} {i}"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]

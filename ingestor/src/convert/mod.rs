@@ -3,12 +3,13 @@
 //! In order of flow: `worker` reads a job, `beside` the style beside the raster, `takeover` looks whether the file is a COG of ours, `variables` finds
 //! the rasters in it, `tiff` and `open` refuse what cannot become
 //! tiles, `bands` describes and groups bands, `footprint` (by `locate`) says where they lie; then per group `cog_of`: `source` and
-//! `statistics` read and measure, `place` chooses tiles, `warp` (by `cells` and `kernel`) gives windows to the COG writer.
+//! `statistics` read and measure, `place` chooses tiles, `warp` (by `cells`, `kernel` and `bilinear`) gives windows to the COG writer.
 
 mod bands;
 #[doc(hidden)]
 pub mod bench;
 mod beside;
+mod bilinear;
 mod cells;
 mod cog_of;
 mod coverage;

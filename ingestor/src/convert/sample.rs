@@ -16,18 +16,18 @@ const WIDE_ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 /// Arithmetic of a kernel: f32 for samples of up to 16 bits, else f64.
 pub(super) trait Real:
-    Copy + Send + std::ops::Add<Output = Self> + std::ops::Sub<Output = Self> + std::ops::Mul<Output = Self>
+    Copy
+    + Send
+    + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
+    + std::ops::Mul<Output = Self>
+    + std::ops::Div<Output = Self>
 {
-    /// From f64, rounded.
-    fn of(value: f64) -> Self;
     /// From f32, exactly.
     fn of_f32(value: f32) -> Self;
 }
 
 impl Real for f32 {
-    fn of(value: f64) -> Self {
-        value as f32
-    }
     #[inline(always)]
     fn of_f32(value: f32) -> Self {
         value
@@ -35,9 +35,6 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
-    fn of(value: f64) -> Self {
-        value
-    }
     #[inline(always)]
     fn of_f32(value: f32) -> Self {
         f64::from(value)

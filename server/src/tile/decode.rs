@@ -18,6 +18,9 @@ const _: () = assert!(cfg!(target_endian = "little"), "blocks are decoded in pla
 /// Bytes of a decoded mask block: a bit per pixel.
 const MASK_BYTES: usize = TILE_PIXELS / 8;
 
+/// Samples that are joined of their bytes together; a row of a block has a multiple of them.
+const JOINED: usize = 64;
+
 /// A decoded block: 256×256 pixels.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -187,23 +190,51 @@ fn undo_horizontal<T: Pod>(bytes: &[u8], stride: usize, add: impl Fn(T, T) -> T 
 }
 
 /// Adobe Photoshop TIFF Technical Note 3: bytes of a row are differenced, and stored most significant bytes of all samples first.
-fn undo_floating_point<T, const BYTES: usize>(
+fn undo_floating_point<T: Pod, const BYTES: usize>(
     bytes: &mut [u8],
     stride: usize,
     of: impl Fn([u8; BYTES]) -> T,
 ) -> Vec<T> {
-    let row_samples = TILE_SIZE * stride;
-    let mut out = Vec::with_capacity(bytes.len() / BYTES);
-    for row in bytes.chunks_exact_mut(row_samples * BYTES) {
+    let row_bytes = TILE_SIZE * stride * BYTES;
+    for row in bytes.chunks_exact_mut(row_bytes) {
         if stride == 1 {
             accumulate_bytes(row);
         } else {
             (stride..row.len()).for_each(|i| row[i] = row[i].wrapping_add(row[i - stride]));
         }
-        let planes: [&[u8]; BYTES] = std::array::from_fn(|k| &row[k * row_samples..(k + 1) * row_samples]);
-        out.extend((0..row_samples).map(|i| of(std::array::from_fn(|k| planes[k][i]))));
     }
-    out
+    pulp::Arch::new().dispatch(Joining { bytes, row_bytes, of })
+}
+
+/// Samples of bytes that lie in a plane for each place of a byte, joined in the widest vectors that the machine has.
+struct Joining<'b, F, const BYTES: usize> {
+    bytes: &'b [u8],
+    row_bytes: usize,
+    of: F,
+}
+
+impl<T: Pod, F: Fn([u8; BYTES]) -> T, const BYTES: usize> pulp::NullaryFnOnce for Joining<'_, F, BYTES> {
+    type Output = Vec<T>;
+
+    #[expect(clippy::inline_always, reason = "only what is inlined here is compiled for wide vectors")]
+    #[inline(always)]
+    fn call(self) -> Vec<T> {
+        let mut out = Vec::with_capacity(self.bytes.len() / BYTES);
+        let mut joined = [T::zeroed(); JOINED];
+        for row in self.bytes.chunks_exact(self.row_bytes) {
+            let plane = row.len() / BYTES;
+            for piece in 0..plane / JOINED {
+                // The compiler must know their lengths to make vectors.
+                let planes: [&[u8; JOINED]; BYTES] =
+                    std::array::from_fn(|k| &row[k * plane..(k + 1) * plane].as_chunks().0[piece]);
+                for (i, sample) in joined.iter_mut().enumerate() {
+                    *sample = (self.of)(std::array::from_fn(|k| planes[k][i]));
+                }
+                out.extend_from_slice(&joined);
+            }
+        }
+        out
+    }
 }
 
 /// Adds to each byte all before it. Sixteen at a time, in four steps of one, two, four and eight bytes: one after another would wait for each addition.

@@ -7,6 +7,7 @@ use shared::dataset::Validity;
 use shared::grid::TILE_SIZE;
 
 use super::decode::Block;
+use super::means::Means;
 use super::pixels::{Sample, Samples, with_samples};
 use super::plan::Source;
 use super::sampling::{Axis, Kernel, Tap};
@@ -205,14 +206,6 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// Of a source column under a row of the picture: its valid samples summed by weight, their weight, and that of core ones.
-#[derive(Clone, Copy, Default)]
-struct Column {
-    sum: f64,
-    weight: f64,
-    core: f64,
-}
-
 struct Mosaic<T> {
     values: Vec<T>,
     valid: Vec<u8>,
@@ -238,40 +231,10 @@ impl<T: Sample> Mosaic<T> {
         (values, valid)
     }
 
-    /// Each picture pixel as the mean of its valid source pixels by weight: for each row of the picture first down the source's columns, which are
-    /// vector instructions, then along what that gave.
+    /// Each picture pixel as the mean of its valid source pixels by weight.
     fn means(&self, x: &Axis, y: &Axis) -> (Vec<f64>, Vec<u8>) {
-        let mut values = vec![0.0; x.size() * y.size()];
-        let mut valid = vec![0; values.len()];
-        let mut columns = vec![Column::default(); self.width];
-        let each = values.chunks_exact_mut(x.size().max(1)).zip(valid.chunks_exact_mut(x.size().max(1)));
-        for (j, (values, valid)) in each.enumerate() {
-            columns.fill(Column::default());
-            for row in y.taps(j) {
-                let line = row.at as usize * self.width..(row.at as usize + 1) * self.width;
-                let samples = self.values[line.clone()].iter().zip(&self.valid[line]);
-                for (column, (sample, valid)) in columns.iter_mut().zip(samples) {
-                    let weight = if *valid != 0 { row.weight } else { 0.0 };
-                    // What is invalid may be NaN.
-                    column.sum += if *valid != 0 { sample.to_f64() * weight } else { 0.0 };
-                    column.weight += weight;
-                    column.core += if row.core { weight } else { 0.0 };
-                }
-            }
-            for (i, (value, valid)) in values.iter_mut().zip(valid).enumerate() {
-                let (mut sum, mut weight, mut core) = (0.0, 0.0, false);
-                for tap in x.taps(i) {
-                    let column = columns[tap.at as usize];
-                    sum += column.sum * tap.weight;
-                    weight += column.weight * tap.weight;
-                    core |= tap.core && column.core > 0.0;
-                }
-                if core {
-                    (*value, *valid) = (sum / weight, 1);
-                }
-            }
-        }
-        (values, valid)
+        let Self { values, valid, width } = self;
+        pulp::Arch::new().dispatch(Means { values, valid, width: *width, x, y })
     }
 
     /// Each picture pixel as the mode of its source pixels.

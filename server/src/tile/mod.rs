@@ -1,5 +1,5 @@
 //! A tile, in order of flow: `plan` (what to read and how to paint it, hashed before any I/O) → `cog` (byte ranges) → `decode` (samples) →
-//! `image` (onto the tile's pixels) → `expression` (band maths), `mosaic` (several scenes) → `scale`, `transform`, `colormap` (to 8 bits) → `encode`
+//! `image` and `means` (onto the tile's pixels) → `expression` (band maths), `mosaic` (several scenes) → `scale`, `transform`, `colormap` (to 8 bits) → `encode`
 //! (pictures), `values` (numbers). `render` strings the CPU half together.
 
 mod canon;
@@ -12,6 +12,7 @@ pub(crate) mod hull;
 pub(crate) mod image;
 pub(crate) mod kept;
 pub(crate) mod legend;
+mod means;
 mod mosaic;
 pub(crate) mod pixels;
 pub(crate) mod place;

@@ -1,6 +1,6 @@
 //! What came into a catalogue since an earlier one of the same store.
 //!
-//! A row of `datasets` gets an id above all there are, so that those that are left stand in the order in which they came in. From the newest down, the first
+//! A row of `datasets` gets an id above all there ever were, so that those that are left stand in the order in which they came in. From the newest down, the first
 //! one that the earlier catalogue has under the same id ends what came since: the cost is that of what changed, whatever there is.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_put_again_takes_its_own_id_and_is_told_all_the_same() {
+    fn what_came_where_the_newest_were_removed_is_told() {
         let mut world = World::new();
         world.put("a", 0, "a1");
         world.put("b", 0, "b1");
@@ -163,7 +163,13 @@ mod tests {
         assert_eq!(told(&second, &first), [("b".to_owned(), false)]);
         world.remove("b", 4);
         world.put("d", 0, "d1");
-        assert_eq!(told(&world.catalog(), &second), [("d".to_owned(), true)]);
+        let third = world.catalog();
+        assert_eq!(told(&third, &second), [("d".to_owned(), true)]);
+        world.remove("a", 2);
+        world.remove("d", 6);
+        world.put("e", 0, "e1");
+        world.put("d", 8, "d1");
+        assert_eq!(told(&world.catalog(), &third), [("e".to_owned(), true)], "though d is as it was");
     }
 
     #[test]

@@ -32,7 +32,7 @@ CREATE INDEX inputs_undecided ON inputs (source, path, n) WHERE version IS NULL 
 CREATE INDEX inputs_by_content ON inputs (content) WHERE content IS NOT NULL;
 
 CREATE TABLE datasets (
-    id         INTEGER PRIMARY KEY,
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,  -- above all there ever were: `changes.rs` goes by it
     collection INTEGER NOT NULL REFERENCES collections (id),
     keys       TEXT NOT NULL,     -- key values joined by U+001F: sorts as the tuple does
     input      INTEGER NOT NULL REFERENCES inputs (id),

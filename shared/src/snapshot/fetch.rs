@@ -234,7 +234,13 @@ impl Fetcher {
         let verified = tokio::task::spawn_blocking(move || verify(&checked, &note, &manifest)).await;
         let verified = verified.map_err(|e| file_error(&file, e.into()))?;
         if verified.is_err() && is_ours {
-            let _ = tokio::fs::remove_file(&file).await;
+            let removed = tokio::fs::remove_file(&file).await;
+            // Cleared away by somebody meanwhile: no fault of the store.
+            if let Err(gone) = removed
+                && gone.kind() == io::ErrorKind::NotFound
+            {
+                return Err(file_error(&file, gone));
+            }
         }
         verified.map(|()| file)
     }

@@ -1,0 +1,166 @@
+//! Means by weight of source pixels that lie side by side, along one axis after the other: first the axis that leaves fewer numbers to the second.
+//! Sums down columns are vector instructions; those along rows pick their columns one by one.
+
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined into a function that is compiled for wide vectors has them"
+)]
+
+use super::pixels::Sample;
+use super::sampling::{Axis, Tap};
+
+/// Source pixels, and the axes that say which of them make which picture pixel.
+pub(super) struct Means<'m, T> {
+    pub(super) values: &'m [T],
+    /// Per source pixel; 0 is invalid.
+    pub(super) valid: &'m [u8],
+    /// Source pixels in a row.
+    pub(super) width: usize,
+    pub(super) x: &'m Axis,
+    pub(super) y: &'m Axis,
+}
+
+/// Some pixels side by side: their valid source pixels summed by weight, the weight of these, and that of the core ones.
+/// Where all are valid, only the sums are kept.
+struct Line {
+    sum: Vec<f64>,
+    weight: Vec<f64>,
+    core: Vec<f64>,
+}
+
+impl<T: Sample> pulp::NullaryFnOnce for Means<'_, T> {
+    /// Picture pixels and which of them are valid.
+    type Output = (Vec<f64>, Vec<u8>);
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        if self.valid.iter().all(|valid| *valid != 0) { self.all::<true>() } else { self.all::<false>() }
+    }
+}
+
+impl Line {
+    fn new<const WHOLE: bool>(pixels: usize) -> Self {
+        let others = if WHOLE { 0 } else { pixels };
+        Self { sum: vec![0.0; pixels], weight: vec![0.0; others], core: vec![0.0; others] }
+    }
+
+    fn clear(&mut self) {
+        for numbers in [&mut self.sum, &mut self.weight, &mut self.core] {
+            numbers.fill(0.0);
+        }
+    }
+
+    /// Adds a line below, by weight.
+    #[inline(always)]
+    fn add<const WHOLE: bool>(&mut self, line: &Self, tap: Tap) {
+        fn add(to: &mut [f64], from: &[f64], weight: f64) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += from * weight);
+        }
+        add(&mut self.sum, &line.sum, tap.weight);
+        if !WHOLE {
+            add(&mut self.weight, &line.weight, tap.weight);
+            add(&mut self.core, &line.core, if tap.core { tap.weight } else { 0.0 });
+        }
+    }
+
+    /// Takes in source pixels, by weight.
+    #[inline(always)]
+    fn add_samples<const WHOLE: bool, T: Sample>(&mut self, values: &[T], valid: &[u8], tap: Tap) {
+        if WHOLE {
+            self.sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value.to_f64() * tap.weight);
+            return;
+        }
+        let each = self.sum.iter_mut().zip(&mut self.weight).zip(&mut self.core).zip(values.iter().zip(valid));
+        for (((sum, weight), core), (value, valid)) in each {
+            let by = if *valid != 0 { tap.weight } else { 0.0 };
+            // What is invalid may be NaN.
+            *sum += if *valid != 0 { value.to_f64() * tap.weight } else { 0.0 };
+            *weight += by;
+            *core += if tap.core { by } else { 0.0 };
+        }
+    }
+
+    /// Becomes the means by weight along another line.
+    #[inline(always)]
+    fn along<const WHOLE: bool>(&mut self, line: &Self, x: &Axis) {
+        for i in 0..x.size() {
+            let (mut sum, mut weight, mut core) = (0.0, 0.0, 0.0);
+            for tap in x.taps(i) {
+                let at = tap.at as usize;
+                sum += line.sum[at] * tap.weight;
+                if !WHOLE {
+                    weight += line.weight[at] * tap.weight;
+                    core += if tap.core { line.core[at] } else { 0.0 };
+                }
+            }
+            self.sum[i] = sum;
+            if !WHOLE {
+                (self.weight[i], self.core[i]) = (weight, core);
+            }
+        }
+    }
+}
+
+impl<T: Sample> Means<'_, T> {
+    #[inline(always)]
+    fn all<const WHOLE: bool>(&self) -> (Vec<f64>, Vec<u8>) {
+        let (x, y) = (self.x, self.y);
+        let mut means = vec![0.0; x.size() * y.size()];
+        let mut valid = vec![0; means.len()];
+        let mut line = Line::new::<WHOLE>(x.size());
+        let each = means.chunks_exact_mut(x.size().max(1)).zip(valid.chunks_exact_mut(x.size().max(1))).enumerate();
+        // Of all that is valid the weights and the core pixels are those of the axes.
+        let (weights, cores): (Vec<f64>, Vec<bool>) = (0..x.size()).map(|i| total(x.taps(i))).unzip();
+        let finish = |line: &Line, taps: &[Tap], means: &mut [f64], valid: &mut [u8]| {
+            if WHOLE {
+                let (weight, core) = total(taps);
+                let along = line.sum.iter().zip(weights.iter().zip(&cores));
+                for ((mean, valid), (sum, (along, is_core))) in means.iter_mut().zip(valid).zip(along) {
+                    let is_valid = core & is_core;
+                    *mean = if is_valid { sum / (weight * along) } else { 0.0 };
+                    *valid = u8::from(is_valid);
+                }
+            } else {
+                let parts = line.sum.iter().zip(line.weight.iter().zip(&line.core));
+                for ((mean, valid), (sum, (weight, core))) in means.iter_mut().zip(valid).zip(parts) {
+                    *mean = if *core > 0.0 { sum / weight } else { 0.0 };
+                    *valid = u8::from(*core > 0.0);
+                }
+            }
+        };
+        let rows = self.values.chunks_exact(self.width.max(1)).zip(self.valid.chunks_exact(self.width.max(1)));
+        if y.pixels.len() < y.size() {
+            let lines: Vec<Line> = rows
+                .map(|(values, valid)| {
+                    let (mut source, mut line) = (Line::new::<WHOLE>(self.width), Line::new::<WHOLE>(x.size()));
+                    source.add_samples::<WHOLE, T>(values, valid, Tap { at: 0, weight: 1.0, core: true });
+                    line.along::<WHOLE>(&source, x);
+                    line
+                })
+                .collect();
+            for (j, (means, valid)) in each {
+                line.clear();
+                y.taps(j).iter().for_each(|tap| line.add::<WHOLE>(&lines[tap.at as usize], *tap));
+                finish(&line, y.taps(j), means, valid);
+            }
+        } else {
+            let rows: Vec<_> = rows.collect();
+            let mut columns = Line::new::<WHOLE>(self.width);
+            for (j, (means, valid)) in each {
+                columns.clear();
+                for tap in y.taps(j) {
+                    let (values, valid) = rows[tap.at as usize];
+                    columns.add_samples::<WHOLE, T>(values, valid, *tap);
+                }
+                line.along::<WHOLE>(&columns, x);
+                finish(&line, y.taps(j), means, valid);
+            }
+        }
+        (means, valid)
+    }
+}
+
+/// The weight of some taps, and whether a core one is among them.
+fn total(taps: &[Tap]) -> (f64, bool) {
+    (taps.iter().map(|tap| tap.weight).sum(), taps.iter().any(|tap| tap.core))
+}
