@@ -6,6 +6,8 @@
     reason = "only what is inlined into a function that is compiled for wide vectors has them"
 )]
 
+use std::ops::Range;
+
 use super::pixels::Sample;
 use super::sampling::{Axis, Tap};
 
@@ -20,9 +22,11 @@ pub(super) struct Means<'m, T> {
     pub(super) y: &'m Axis,
 }
 
-/// Some pixels side by side: their valid source pixels summed by weight, the weight of these, and that of the core ones.
+/// Lines of pixels, one after the other: of each its valid source pixels summed by weight, the weight of these, and that of the core ones.
 /// Where all are valid, only the sums are kept.
-struct Line {
+struct Lines {
+    /// Pixels in a line.
+    width: usize,
     sum: Vec<f64>,
     weight: Vec<f64>,
     core: Vec<f64>,
@@ -38,10 +42,10 @@ impl<T: Sample> pulp::NullaryFnOnce for Means<'_, T> {
     }
 }
 
-impl Line {
-    fn new<const WHOLE: bool>(pixels: usize) -> Self {
-        let others = if WHOLE { 0 } else { pixels };
-        Self { sum: vec![0.0; pixels], weight: vec![0.0; others], core: vec![0.0; others] }
+impl Lines {
+    fn new<const WHOLE: bool>(width: usize, lines: usize) -> Self {
+        let (pixels, others) = (width * lines, if WHOLE { 0 } else { width * lines });
+        Self { width, sum: vec![0.0; pixels], weight: vec![0.0; others], core: vec![0.0; others] }
     }
 
     fn clear(&mut self) {
@@ -50,20 +54,26 @@ impl Line {
         }
     }
 
-    /// Adds a line below, by weight.
+    /// Where a line lies.
+    fn at(&self, line: usize) -> Range<usize> {
+        line * self.width..(line + 1) * self.width
+    }
+
+    /// The first line takes in one of others, by weight.
     #[inline(always)]
-    fn add<const WHOLE: bool>(&mut self, line: &Self, tap: Tap) {
+    fn add<const WHOLE: bool>(&mut self, others: &Self, tap: Tap) {
         fn add(to: &mut [f64], from: &[f64], weight: f64) {
             to.iter_mut().zip(from).for_each(|(to, from)| *to += from * weight);
         }
-        add(&mut self.sum, &line.sum, tap.weight);
+        let from = others.at(tap.at as usize);
+        add(&mut self.sum, &others.sum[from.clone()], tap.weight);
         if !WHOLE {
-            add(&mut self.weight, &line.weight, tap.weight);
-            add(&mut self.core, &line.core, if tap.core { tap.weight } else { 0.0 });
+            add(&mut self.weight, &others.weight[from.clone()], tap.weight);
+            add(&mut self.core, &others.core[from], if tap.core { tap.weight } else { 0.0 });
         }
     }
 
-    /// Takes in source pixels, by weight.
+    /// The first line takes in source pixels, by weight.
     #[inline(always)]
     fn add_samples<const WHOLE: bool, T: Sample>(&mut self, values: &[T], valid: &[u8], tap: Tap) {
         if WHOLE {
@@ -80,22 +90,22 @@ impl Line {
         }
     }
 
-    /// Becomes the means by weight along another line.
+    /// A line becomes the means by weight along the first of others.
     #[inline(always)]
-    fn along<const WHOLE: bool>(&mut self, line: &Self, x: &Axis) {
-        for i in 0..x.size() {
+    fn along<const WHOLE: bool>(&mut self, line: usize, others: &Self, x: &Axis) {
+        for (i, to) in self.at(line).enumerate() {
             let (mut sum, mut weight, mut core) = (0.0, 0.0, 0.0);
             for tap in x.taps(i) {
                 let at = tap.at as usize;
-                sum += line.sum[at] * tap.weight;
+                sum += others.sum[at] * tap.weight;
                 if !WHOLE {
-                    weight += line.weight[at] * tap.weight;
-                    core += if tap.core { line.core[at] } else { 0.0 };
+                    weight += others.weight[at] * tap.weight;
+                    core += if tap.core { others.core[at] } else { 0.0 };
                 }
             }
-            self.sum[i] = sum;
+            self.sum[to] = sum;
             if !WHOLE {
-                (self.weight[i], self.core[i]) = (weight, core);
+                (self.weight[to], self.core[to]) = (weight, core);
             }
         }
     }
@@ -107,11 +117,11 @@ impl<T: Sample> Means<'_, T> {
         let (x, y) = (self.x, self.y);
         let mut means = vec![0.0; x.size() * y.size()];
         let mut valid = vec![0; means.len()];
-        let mut line = Line::new::<WHOLE>(x.size());
+        let mut line = Lines::new::<WHOLE>(x.size(), 1);
         let each = means.chunks_exact_mut(x.size().max(1)).zip(valid.chunks_exact_mut(x.size().max(1))).enumerate();
         // Of all that is valid the weights and the core pixels are those of the axes.
         let (weights, cores): (Vec<f64>, Vec<bool>) = (0..x.size()).map(|i| total(x.taps(i))).unzip();
-        let finish = |line: &Line, taps: &[Tap], means: &mut [f64], valid: &mut [u8]| {
+        let finish = |line: &Lines, taps: &[Tap], means: &mut [f64], valid: &mut [u8]| {
             if WHOLE {
                 let (weight, core) = total(taps);
                 let along = line.sum.iter().zip(weights.iter().zip(&cores));
@@ -130,29 +140,28 @@ impl<T: Sample> Means<'_, T> {
         };
         let rows = self.values.chunks_exact(self.width.max(1)).zip(self.valid.chunks_exact(self.width.max(1)));
         if y.pixels.len() < y.size() {
-            let lines: Vec<Line> = rows
-                .map(|(values, valid)| {
-                    let (mut source, mut line) = (Line::new::<WHOLE>(self.width), Line::new::<WHOLE>(x.size()));
-                    source.add_samples::<WHOLE, T>(values, valid, Tap { at: 0, weight: 1.0, core: true });
-                    line.along::<WHOLE>(&source, x);
-                    line
-                })
-                .collect();
+            let mut source = Lines::new::<WHOLE>(self.width, 1);
+            let mut lines = Lines::new::<WHOLE>(x.size(), y.pixels.len());
+            for (row, (values, valid)) in rows.enumerate() {
+                source.clear();
+                source.add_samples::<WHOLE, T>(values, valid, Tap { at: 0, weight: 1.0, core: true });
+                lines.along::<WHOLE>(row, &source, x);
+            }
             for (j, (means, valid)) in each {
                 line.clear();
-                y.taps(j).iter().for_each(|tap| line.add::<WHOLE>(&lines[tap.at as usize], *tap));
+                y.taps(j).iter().for_each(|tap| line.add::<WHOLE>(&lines, *tap));
                 finish(&line, y.taps(j), means, valid);
             }
         } else {
             let rows: Vec<_> = rows.collect();
-            let mut columns = Line::new::<WHOLE>(self.width);
+            let mut columns = Lines::new::<WHOLE>(self.width, 1);
             for (j, (means, valid)) in each {
                 columns.clear();
                 for tap in y.taps(j) {
                     let (values, valid) = rows[tap.at as usize];
                     columns.add_samples::<WHOLE, T>(values, valid, *tap);
                 }
-                line.along::<WHOLE>(&columns, x);
+                line.along::<WHOLE>(0, &columns, x);
                 finish(&line, y.taps(j), means, valid);
             }
         }

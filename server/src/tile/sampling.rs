@@ -74,7 +74,12 @@ impl Window {
 impl Axis {
     /// The taps of every tile pixel.
     pub(crate) fn new(window: Window, kernel: Kernel) -> Self {
-        let mut build = Build { window, taps: Vec::new(), starts: vec![0] };
+        if let Some(block) = Self::of_block(window) {
+            return block;
+        }
+        let size = window.size as usize;
+        let mut build = Build { window, taps: Vec::with_capacity(2 * size), starts: Vec::with_capacity(size + 1) };
+        build.starts.push(0);
         let ratio = (window.to - window.from) / f64::from(window.size.max(1));
         for i in 0..window.size {
             let from = window.from + f64::from(i) * ratio;
@@ -89,6 +94,18 @@ impl Axis {
             build.starts.push(build.taps.len() as u32);
         }
         build.finish()
+    }
+
+    /// The usual case, in a hundredth of the time: the window is so many pixels of the rectangle as they are.
+    fn of_block(window: Window) -> Option<Self> {
+        let first = window.from - window.rect_start as f64;
+        let fits = first >= 0.0 && first + f64::from(window.size) <= window.rect_len as f64;
+        if first.fract() != 0.0 || window.to - window.from != f64::from(window.size) || !fits {
+            return None;
+        }
+        let pixels = (first as u32..).take(window.size as usize).collect();
+        let taps = (0..window.size).map(|at| Tap { at, weight: 1.0, core: true }).collect();
+        Some(Self { pixels, taps, starts: (0..=window.size).collect() })
     }
 
     /// Tile pixels along the axis.
@@ -167,10 +184,15 @@ impl Build {
 
     fn finish(mut self) -> Axis {
         let mut pixels: Vec<u32> = self.taps.iter().map(|tap| tap.at).collect();
-        pixels.sort_unstable();
+        // Only those of an axis that wraps are not in order.
+        if !pixels.is_sorted() {
+            pixels.sort_unstable();
+        }
         pixels.dedup();
+        let first = pixels.first().copied().unwrap_or_default();
+        let is_contiguous = pixels.last().is_some_and(|last| (last - first) as usize + 1 == pixels.len());
         for tap in &mut self.taps {
-            tap.at = pixels.partition_point(|p| *p < tap.at) as u32;
+            tap.at = if is_contiguous { tap.at - first } else { pixels.partition_point(|p| *p < tap.at) as u32 };
         }
         Axis { pixels, taps: self.taps, starts: self.starts }
     }
@@ -189,6 +211,16 @@ mod tests {
         let axis = Axis::new(window(512.0, 768.0, 256), Kernel::Continuous);
         assert!(axis.is_block(256) && axis.is_gather());
         assert_eq!((axis.pixels[0], axis.pixels[255]), (256, 511));
+        assert!(
+            Axis::of_block(window(512.0, 768.0, 128)).is_none() && Axis::of_block(window(512.5, 768.5, 256)).is_none()
+        );
+        assert!(Axis::of_block(window(640.0, 896.0, 256)).is_none(), "it reaches beyond the rectangle");
+        let mut by_taps = Build { window: window(512.0, 768.0, 256), taps: Vec::new(), starts: vec![0] };
+        for i in 0..256 {
+            by_taps.cover(512.0 + f64::from(i), 513.0 + f64::from(i));
+            by_taps.starts.push(by_taps.taps.len() as u32);
+        }
+        assert_eq!(axis, by_taps.finish());
     }
 
     #[test]
