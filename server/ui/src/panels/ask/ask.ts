@@ -4,6 +4,7 @@ import { at } from '../../api/collections';
 import { values } from '../../api/pictures';
 import { point, statistics, wrap } from '../../api/questions';
 import { type Layer, layerUrl, type Tuple } from '../../state/layer';
+import { perLayer } from '../../state/per-layer';
 import { type Answer, type AreaAnswer, type LngLat, store } from '../../state/store';
 import { show } from '../../widgets/numbers';
 import { titleOf } from '../look/layers';
@@ -17,7 +18,7 @@ const PIXEL = 1e-6;
 const NO_DATA = 'no data';
 const latest = new Latest();
 /** The series of each layer at the place asked for: another date that is shown makes no other series. */
-const known = new Map<string, { question: string; answer: Answer['series'] }>();
+const known = perLayer<{ question: string; answer: Answer['series'] }>();
 
 export function followQuestions(): void {
   const names = ['place', 'area', 'layers', 'info', 'generation', 'ready'] as const;

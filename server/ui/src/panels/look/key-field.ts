@@ -6,6 +6,7 @@ import { type Counted, type Filter, keyValues } from '../../api/datasets';
 import { fixed } from '../../state/choose';
 import { showDate } from '../../state/dates';
 import type { Layer, Tuple } from '../../state/layer';
+import { perLayer } from '../../state/per-layer';
 import { store } from '../../state/store';
 import { choice } from '../../widgets/fields';
 import { unlessTyped } from '../../widgets/unless-typed';
@@ -22,8 +23,8 @@ interface Known {
 }
 
 const known = new Map<string, Known>();
-/** By the field's id, of what was typed last. */
-const suggested = new Map<string, readonly Counted[]>();
+/** By layer and key, of what was typed last. */
+const suggested = perLayer<readonly Counted[]>();
 const latest = new Latest();
 
 export interface KeyFieldOptions {
@@ -47,7 +48,7 @@ export function keyField({ layer, tuple, key, label, any, hideLabel, change }: K
     if (any || value === ANY) options.unshift([ANY, 'any (mosaic)']);
     return choice({ label, value, options, change: chosen, ...(hideLabel ? { hideLabel } : {}) });
   }
-  const id = `values-${layer.id}-${key}`;
+  const id = `${layer.id}/${key}`;
   const suggest = (event: Event) =>
     void suggestFor(id, layer.collection, key, fixed(keys, tuple.slice(0, key)), (event.target as HTMLInputElement).value);
   return html`<label class="choice">${hideLabel ? null : html`<span>${label}</span>`}
@@ -80,7 +81,6 @@ async function suggestFor(id: string, collection: string, key: number, filters: 
   const name = store.keysOf(collection)[key] ?? '';
   const values = await latest.run(signal => keyValues(path, name, filters, { prefix, limit: SUGGESTED }, signal)).catch(() => undefined);
   if (!values) return;
-  if (suggested.size >= KNOWN_MAX) suggested.clear();
   suggested.set(id, values);
   store.set({});
 }

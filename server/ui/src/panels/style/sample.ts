@@ -4,6 +4,7 @@ import { at, turns } from '../../api/collections';
 import type { Histogram } from '../../api/metadata';
 import { values } from '../../api/pictures';
 import { type Layer, layerUrl } from '../../state/layer';
+import { perLayer } from '../../state/per-layer';
 import { store } from '../../state/store';
 import { histogramOf } from '../../widgets/histogram';
 
@@ -22,20 +23,16 @@ interface Entry {
   timer: number;
 }
 
-const entries = new Map<string, Entry>();
+/** By layer and channel. */
+const entries = perLayer<Entry>(entry => {
+  clearTimeout(entry.timer);
+  entry.latest.stop();
+});
 let boundsOf: () => readonly [number, number, number, number] = () => [-180, -85, 180, 85];
 
 /** Says what is seen. */
 export function sampleFrom(bounds: typeof boundsOf): void {
   boundsOf = bounds;
-  store.on(['layers'], now => {
-    for (const [name, entry] of entries) {
-      if (now.layers.some(layer => name.startsWith(`${layer.id}/`))) continue;
-      clearTimeout(entry.timer);
-      entry.latest.stop();
-      entries.delete(name);
-    }
-  });
 }
 
 /** The newest there is; a better one is asked for if the layer or the view changed. */
