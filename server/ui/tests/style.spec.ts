@@ -96,6 +96,17 @@ test('the legend tells ends and unit', async ({ page }) => {
   await expect(legend.locator('.unit')).toHaveText('m');
 });
 
+test('a band without a histogram in the catalogue has one of the view, with handles', async ({ page }) => {
+  await page.route('**/metadata/dem/1?*', async route => {
+    const answer = await route.fetch();
+    await route.fulfill({ json: { ...(await answer.json()), histogram: null, percentiles: null } });
+  });
+  await open(page, dem());
+  await layersTab(page);
+  await expect(page.locator('.stretch svg path').first()).toBeVisible();
+  await changes(page, () => page.getByRole('slider', { name: 'Low end of the stretch of the values' }).press('PageUp'));
+});
+
 test('band maths and mosaics have a histogram of the view', async ({ page }) => {
   await open(page, series('B08').replace('20260401', '*'));
   await layersTab(page);
