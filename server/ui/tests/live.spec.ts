@@ -95,6 +95,18 @@ test('after an outage all mends itself', async ({ page }) => {
   await expect(page.locator('.answers dd')).toContainText('m');
 });
 
+test('tiles that failed during an outage come by themselves', async ({ page }) => {
+  page.removeAllListeners('console');
+  let down = true;
+  await page.route('**/events', route => route.fulfill({ status: 502, body: '' }));
+  await page.route(/\/ready$|\/\d+\.png/, route => (down ? route.fulfill({ status: 502, body: '' }) : route.continue()));
+  await open(page, dem());
+  await expect(page.locator('.toast')).toContainText('some tiles were refused: 502');
+  expect((await look(page)).colors).toBeLessThan(20);
+  down = false;
+  await expect.poll(async () => (await look(page)).colors).toBeGreaterThan(50);
+});
+
 test('an empty catalogue says what to do, and the first raster opens it', async ({ page }) => {
   let empty = true;
   await page.route('**/collections', route => (empty ? route.fulfill({ json: { collections: [] } }) : route.continue()));

@@ -142,6 +142,8 @@ export class View {
     map.keyboard.disableRotation();
     map.on('error', event => {
       if ('sourceId' in event) this.broken.add(String(event.sourceId));
+      // What failed is not waited for: the map says so when it is drawn again.
+      map.triggerRepaint();
       this.failed(event.error);
     });
     if (ui.basemap?.kind === 'style') this.orBundled(map);
@@ -230,8 +232,10 @@ export class View {
   }
 
   private mend(): void {
-    for (const name of this.broken) for (const map of [this.map, this.twin?.map]) if (map?.getSource(name)) map.refreshTiles(name);
+    this.rasters.renew(this.broken);
+    this.twin?.rasters.renew(this.broken);
     this.broken.clear();
+    this.follow(store.now);
   }
 
   private put(overlay: Overlay, features: Feature[]): void {
