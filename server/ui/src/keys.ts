@@ -1,15 +1,19 @@
 /** The keyboard: one letter each, where nobody writes a text. */
 import type { View } from './map/view';
+import { askView } from './panels/ask/ask';
 import { focusSearch } from './panels/find/search';
 import { step, timedLayer } from './panels/look/time';
 import { toggleCompare } from './panels/swipe';
+import { remember, remembered } from './state/remember';
 import { placeOf } from './state/resolve';
 import { store } from './state/store';
 import { toggleTheme } from './state/theme';
 
-export function followKeys(view: View): void {
+const NAME = 'shortcuts';
+
+export function followKeys(view: View | null): void {
+  if (remembered(NAME) === 'off') store.set({ shortcuts: false });
   const dialog = (name: 'share' | 'live' | 'help') => store.set({ dialog: store.now.dialog === name ? null : name });
-  const tool = (name: 'polygon' | 'rectangle') => store.set({ tool: store.now.tool === name ? 'ask' : name });
   const actions: Record<string, () => void> = {
     '/': () => {
       store.set({ tab: 'data', sheet: true });
@@ -22,24 +26,12 @@ export function followKeys(view: View): void {
     ' ': () => timedLayer() && store.set({ playing: !store.now.playing }),
     ',': () => step(-1),
     '.': () => step(1),
-    c: toggleCompare,
-    p: () => tool('polygon'),
-    r: () => tool('rectangle'),
-    a: () => {
-      const { lng, lat } = view.map.getCenter();
-      store.set({ place: [lng, lat], answers: null, area: null, areaAnswers: null });
-    },
     s: () => dialog('share'),
     l: () => dialog('live'),
     d: toggleTheme,
-    f: () => {
-      const layer = store.activeLayer;
-      const bounds = layer && placeOf(layer);
-      if (bounds) view.fit(bounds);
-    },
     '?': () => dialog('help'),
-    enter: () => view.draw.active && view.draw.end(),
     escape: back,
+    ...(view ? onMap(view) : {}),
   };
   addEventListener('keydown', event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
@@ -52,10 +44,37 @@ export function followKeys(view: View): void {
     // Buttons have Space and Enter for themselves.
     if ((name === ' ' || name === 'enter') && target.matches('button, a, summary, [role=button], [role=option], input')) return;
     const action = actions[name];
-    if (!action) return;
+    if (!action || (name.length === 1 && !store.now.shortcuts)) return;
     if (name !== 'enter' && name !== 'escape') event.preventDefault();
     action();
   });
+}
+
+/** Speech input and trembling hands press keys that nobody means. */
+export function toggleShortcuts(): void {
+  store.set({ shortcuts: !store.now.shortcuts });
+  remember(NAME, store.now.shortcuts ? 'on' : 'off');
+}
+
+/** What only a map can do. */
+function onMap(view: View): Record<string, () => void> {
+  const tool = (name: 'polygon' | 'rectangle') => store.set({ tool: store.now.tool === name ? 'ask' : name });
+  return {
+    c: toggleCompare,
+    p: () => tool('polygon'),
+    r: () => tool('rectangle'),
+    a: () => {
+      const { lng, lat } = view.map.getCenter();
+      store.set({ place: [lng, lat], answers: null, area: null, areaAnswers: null });
+    },
+    v: () => askView(view.bounds()),
+    f: () => {
+      const layer = store.activeLayer;
+      const bounds = layer && placeOf(layer);
+      if (bounds) view.fit(bounds);
+    },
+    enter: () => view.draw.active && view.draw.end(),
+  };
 }
 
 /** One step back: the tool, then what is open, then the answers. */

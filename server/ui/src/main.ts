@@ -21,6 +21,8 @@ import { store } from './state/store';
 import { startTheme } from './state/theme';
 
 const replacing = new Latest();
+const AGAIN_MS = 5000;
+const WORLD: Bounds = [-180, -85, 180, 85];
 
 async function start(): Promise<void> {
   startTheme();
@@ -39,40 +41,57 @@ async function start(): Promise<void> {
   const chosen = layers.length > 0 || emptied || fault !== null ? null : choose();
 
   const { root, home, twin } = places();
-  const view = new View(home, twin);
+  const view = openMap(home, twin);
   const list = new DatasetList({
     show: (keys, bounds) => void show(view, keys, bounds, false),
     add: (keys, bounds) => void show(view, keys, bounds, true),
-    hover: (bounds, hull) => view.hover(bounds, hull),
-    footprints: boxes => view.footprints(boxes),
-    bounds: () => view.bounds(),
+    hover: (bounds, hull) => view?.hover(bounds, hull),
+    footprints: boxes => view?.footprints(boxes),
+    bounds: () => view?.bounds() ?? WORLD,
   });
   const begin = async (choice: Promise<Layer | null>) => {
     const layer = await choice;
     if (layer && store.now.layers.length === 0) store.set({ layers: [layer], active: layer.id });
-    if (layer) fitOnce(layer.id, view);
+    if (layer && view) fitOnce(layer.id, view);
   };
   followQuestions();
-  followPlaying(() => view.settled);
+  followPlaying(() => view?.settled ?? true);
   if (fault === null) followState();
   followKeys(view);
-  sampleFrom(() => view.bounds());
+  sampleFrom(() => view?.bounds() ?? WORLD);
   startPage(root, view, list);
   store.set({ ready: true });
-  if (fault !== null) return;
+  if (fault !== null) return void beginAnew();
   if (chosen) void begin(chosen);
-  else if (!placed && active) fitOnce(active, view);
+  else if (!placed && active && view) fitOnce(active, view);
   followServer({
     first: () => {
       readHash();
       const { view: at, layers: read, active: top, emptied: none } = store.now;
-      if (at) view.map.jumpTo(at);
+      if (at) view?.map.jumpTo(at);
       if (read.length === 0 && !none) void begin(choose());
-      else if (!at && top) fitOnce(top, view);
+      else if (!at && top && view) fitOnce(top, view);
     },
     begin: () => void begin(choose()),
     show: changed => void show(view, changed.keys, changed.bounds, true, changed.collection),
   });
+}
+
+/** Opens the page again as soon as the server answers. */
+async function beginAnew(): Promise<void> {
+  do await new Promise(resolve => setTimeout(resolve, AGAIN_MS));
+  while (!(await collections().catch(() => null)));
+  location.reload();
+}
+
+/** `null` where the browser cannot draw one: its place says so. */
+function openMap(home: HTMLElement, twin: HTMLElement): View | null {
+  try {
+    return new View(home, twin);
+  } catch (error) {
+    store.set({ mapless: said(error) });
+    return null;
+  }
 }
 
 /** What to show where nobody said. It is put among the layers at once, so that its tiles are asked for while the map is made. */
@@ -83,7 +102,7 @@ async function choose(): Promise<Layer | null> {
 }
 
 /** Shows a dataset in place of the active layer, or above all others. */
-async function show(view: View, keys: KeyValues, bounds: Bounds | null, add: boolean, id = store.now.collection): Promise<void> {
+async function show(view: View | null, keys: KeyValues, bounds: Bounds | null, add: boolean, id = store.now.collection): Promise<void> {
   const collection = store.collectionOf(id);
   if (!collection) return;
   try {
@@ -95,7 +114,7 @@ async function show(view: View, keys: KeyValues, bounds: Bounds | null, add: boo
     const kept = { side: layers[old]?.side ?? 'both', opacity: layers[old]?.opacity ?? 1 };
     const next = add || old < 0 ? [...layers, layer] : layers.with(old, { ...layer, ...kept });
     store.set({ layers: next, active: layer.id, playing: false });
-    if (bounds) view.fit(bounds);
+    if (bounds) view?.fit(bounds);
   } catch (error) {
     store.toast(said(error));
   }
@@ -136,7 +155,7 @@ function places(): { root: HTMLElement; home: HTMLElement; twin: HTMLElement } {
 }
 
 void start().catch((error: unknown) => {
-  const text = `The page cannot be drawn by this browser; its map needs WebGL. (${said(error)})`;
+  const text = `The page cannot be drawn by this browser. (${said(error)})`;
   const fault = Object.assign(document.createElement('p'), { className: 'empty', role: 'alert', textContent: text });
   document.getElementById('app')?.replaceChildren(fault);
 });

@@ -69,11 +69,33 @@ test('all is done by keys alone', async ({ page }) => {
   await page.keyboard.press('+');
   await expect(page.getByRole('tab', { name: /Layers/ })).toContainText('2');
   await page.keyboard.press('?');
-  await expect(page.getByRole('dialog', { name: 'Help' })).toBeVisible();
+  await expect(page.getByRole('dialog', { name: 'Help' })).toBeFocused();
   await page.keyboard.press('Escape');
   await expect(page.getByRole('dialog')).toHaveCount(0);
+  await expect(list).toBeFocused();
+  await page.getByRole('tab', { name: /Data/ }).press('ArrowRight');
+  await expect(page.getByRole('tab', { name: /Layers/ })).toBeFocused();
+  await expect(page.getByRole('tabpanel', { name: /Layers/ })).toBeVisible();
+  await expect(page.getByRole('tab', { name: /Data/ })).toHaveAttribute('tabindex', '-1');
   await page.keyboard.press('d');
   await expect.poll(() => page.evaluate(() => document.documentElement.style.colorScheme)).toBe('dark');
+});
+
+test('keys of one character can be switched off, and stay so', async ({ page }) => {
+  await open(page, dem());
+  await page.keyboard.press('?');
+  await page.getByLabel('Keys of one character').uncheck();
+  await page.keyboard.press('Escape');
+  await page.reload();
+  await drawn(page);
+  await page.keyboard.press('v');
+  await page.keyboard.press('s');
+  await page.getByRole('button', { name: 'Keys and help' }).click();
+  await expect(page.getByRole('dialog')).toHaveAccessibleName('Help');
+  await expect(page.locator('.answers')).toHaveCount(0);
+  await page.getByLabel('Keys of one character').check();
+  await page.keyboard.press('s');
+  await expect(page.getByRole('dialog')).toHaveAccessibleName('Share and take away');
 });
 
 test('a phone has room for the map, and the panels in a sheet', async ({ page }) => {

@@ -28,6 +28,15 @@ test('a time series is a plot, of which each value can be gone to', async ({ pag
   await expect(page.locator('.plot .mark.current')).toHaveAttribute('aria-label', /^2026-01-01/);
   await changes(page, () => marks.nth(2).press('Enter'));
   await expect(page.getByLabel('Date', { exact: true })).toHaveAttribute('aria-valuetext', '2026-07-01');
+  // All values are one stop of the Tab key, and arrows go between them.
+  await expect(page.locator('.plot .mark[tabindex="0"]')).toHaveCount(1);
+  await marks.nth(2).press('ArrowRight');
+  await expect(marks.nth(3)).toBeFocused();
+  await expect(marks.nth(3)).toHaveAttribute('tabindex', '0');
+  await expect(page.locator('.plot .mark[tabindex="0"]')).toHaveCount(1);
+  // What is read out is the value, not the plot.
+  await expect(page.locator('.answers').getByRole('status')).toHaveText(/2026-07-01 · B08: [\d.,\s]+$/);
+  await expect(page.locator('.answers [aria-live]')).toHaveCount(0);
   await page.getByRole('button', { name: 'Copy as CSV' }).click();
   const csv = await page.evaluate(() => navigator.clipboard.readText());
   expect(csv.trim().split('\n')).toHaveLength(values.length + 1);
@@ -85,4 +94,12 @@ test('the middle of the map is asked by a key', async ({ page }) => {
   await open(page, cover());
   await page.keyboard.press('a');
   await expect(page.locator('.answers dd')).toContainText(/water|meadow|forest|rock|no data/);
+});
+
+test('statistics of what is seen are asked by a key', async ({ page }) => {
+  await open(page, dem());
+  await page.keyboard.press('v');
+  await expect(page.locator('.answers h2')).toContainText('km²');
+  await expect(page.locator('.statistics')).toBeVisible();
+  await hashHas(page, /area=/);
 });

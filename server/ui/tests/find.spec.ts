@@ -30,6 +30,26 @@ test('datasets are found by any key with type-ahead, and the list follows', asyn
   await expect(page.locator('.list-head')).toContainText(`${(some - 1) * (total / some)} datasets`);
 });
 
+test('dates are searched as they are read, and other values are no dates', async ({ page }) => {
+  await open(page, series('B08'));
+  const options = page.locator('#suggestions li');
+  await expect(page.locator('.dataset-row').first()).toContainText('2026-');
+  await page.locator('#search').fill('2026-04');
+  await expect(options.first().locator('.value')).toHaveText('2026-04-01');
+  await options.filter({ hasText: 'until 2026-04' }).click();
+  await expect(page.locator('.chip')).toContainText('≤ 2026-04');
+  await expect(page.locator('.list-head')).toContainText('8 datasets');
+  await page.locator('#search').fill('2026-04-01');
+  await options.filter({ hasText: 'contains' }).first().click();
+  await expect(page.locator('.list-head')).toContainText('4 datasets');
+  // Names of tiles that look like months, one of which cannot be.
+  const tiles = ['199905', '20260101', 'x7', 'x8'].map(value => ({ value, count: 1 }));
+  await page.route('**/series/keys/date?*', route => route.fulfill({ json: { values: tiles } }));
+  await page.reload();
+  await expect(page.locator('.legend h3')).toContainText('20260401');
+  await expect(page.locator('.dataset-row').first()).not.toContainText('2026-');
+});
+
 test('datasets are found by what the map shows', async ({ page }) => {
   await open(page, 'at=9/10/120&in=default&layer=default/singleband/dem/1');
   await page.getByLabel('in this view').check();

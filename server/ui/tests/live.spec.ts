@@ -1,6 +1,6 @@
 import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dem, drawn, expect, look, open, test } from './page';
+import { dem, drawn, expect, layersTab, look, open, test } from './page';
 
 const folder = process.env.KILN_DROP ?? '';
 const names = ['arrived.tif', 'broken.tif'];
@@ -65,6 +65,46 @@ test('conversions are shown with their progress', async ({ page }) => {
   await page.locator('.badge').click();
   await expect(page.locator('.jobs')).toContainText('converting 42 %');
   await expect(page.getByText('3 more wait.')).toBeVisible();
+});
+
+test('after an outage all mends itself', async ({ page }) => {
+  page.removeAllListeners('console');
+  let down = false;
+  await page.route('**/events', route => route.fulfill({ status: 502, body: '' }));
+  const asked = /\/(ready|jobs|datasets|singleband|point)\b/;
+  await page.route(asked, route => (down ? route.fulfill({ status: 502, body: '' }) : route.fallback()));
+  const jobs = { pending: 0, jobs: [{ source: 'default', input: 'large.tif', stage: 'convert', done: 0.4, seconds: 1 }] };
+  await page.route('**/jobs', route => (down ? route.fulfill({ status: 502, body: '' }) : route.fulfill({ json: jobs })));
+  await open(page, dem());
+  // What is at work is known without the stream too.
+  await expect(page.locator('.badge.busy')).toBeVisible();
+  down = true;
+  await layersTab(page);
+  await page.getByRole('button', { name: 'All', exact: true }).click();
+  await page.mouse.click(800, 400);
+  await expect(page.locator('.answers .fault')).toBeVisible();
+  await expect(page.locator('.layer .fault')).toBeVisible();
+  await page.getByRole('tab', { name: /Data/ }).click();
+  await page.getByLabel('in this view').check();
+  await expect(page.locator('#panel-data .fault')).toBeVisible();
+  await expect(page.locator('.badge.lost')).toBeVisible();
+  down = false;
+  await expect(page.locator('.badge.busy')).toBeVisible();
+  await expect(page.locator('.fault')).toHaveCount(0);
+  await expect(page.locator('.dataset-row').first()).toBeVisible();
+  await expect(page.locator('.answers dd')).toContainText('m');
+});
+
+test('tiles that failed during an outage come by themselves', async ({ page }) => {
+  page.removeAllListeners('console');
+  let down = true;
+  await page.route('**/events', route => route.fulfill({ status: 502, body: '' }));
+  await page.route(/\/ready$|\/\d+\.png/, route => (down ? route.fulfill({ status: 502, body: '' }) : route.continue()));
+  await open(page, dem());
+  await expect(page.locator('.toast')).toContainText('some tiles were refused: 502');
+  expect((await look(page)).colors).toBeLessThan(20);
+  down = false;
+  await expect.poll(async () => (await look(page)).colors).toBeGreaterThan(50);
 });
 
 test('an empty catalogue says what to do, and the first raster opens it', async ({ page }) => {

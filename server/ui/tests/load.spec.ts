@@ -65,3 +65,27 @@ plain('below a path of a proxy that strips it, everything is asked below that pa
     proxy.close();
   }
 });
+
+test('without WebGL the page says why there is no map, and all else works', async ({ page, request }) => {
+  await page.addInitScript(() => {
+    const own = HTMLCanvasElement.prototype.getContext as (...all: unknown[]) => unknown;
+    const none = function (this: HTMLCanvasElement, kind: string, ...more: unknown[]) {
+      return kind.startsWith('webgl') ? null : own.call(this, kind, ...more);
+    };
+    Object.assign(HTMLCanvasElement.prototype, { getContext: none });
+  });
+  await page.goto(`./#${dem('?colormap=viridis')}`);
+  await expect(page.getByRole('alert')).toContainText('There is no map here');
+  await expect(page.getByRole('alert')).toContainText('hardware acceleration');
+  await expect(page.locator('.legend')).toContainText('dem');
+  await page.locator('#search').fill('cov');
+  await page.locator('#suggestions li', { hasText: 'cover' }).first().click();
+  await expect(page.locator('.list-head')).toContainText('1 dataset');
+  await page.locator('.dataset-row', { hasText: 'cover' }).click();
+  await expect(page.locator('.legend')).toContainText('forest');
+  for (const key of 'cpravf') await page.keyboard.press(key);
+  await page.keyboard.press('s');
+  const preview = await page.getByRole('link', { name: 'Preview of all of it' }).getAttribute('href');
+  expect((await request.get(preview ?? '')).status()).toBe(200);
+  expect(await page.locator('[data-name=link] input').inputValue()).toContain('cover/1');
+});

@@ -87,6 +87,11 @@ test('two layers are compared by a swipe', async ({ page }) => {
   await page.mouse.up();
   await expect.poll(() => grey(0.42)).toBeGreaterThan(15);
   await hashHas(page, /swipe=0\.3/);
+  // What was asked is seen on either side.
+  for (const x of [0.34, 0.6]) {
+    const dot = { x: x - 0.01, y: 0.49, width: 0.02, height: 0.02 };
+    await changes(page, () => page.mouse.click(x * 1280, 400), dot);
+  }
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Compare two layers by a swipe' }).click();
   await expect(bar).toHaveCount(0);

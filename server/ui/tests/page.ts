@@ -32,27 +32,35 @@ export const MIDDLE = { x: 0.45, y: 0.25, width: 0.3, height: 0.4 };
 export async function look(page: Page, part = MIDDLE): Promise<Look> {
   const size = page.viewportSize() ?? { width: 1280, height: 800 };
   const clip = { x: part.x * size.width, y: part.y * size.height, width: part.width * size.width, height: part.height * size.height };
-  const shot = (await page.screenshot({ clip })).toString('base64');
-  return page.evaluate(async png => {
-    const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${png}`)).blob());
-    const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
-    if (!context) throw new Error('no canvas');
-    context.drawImage(image, 0, 0);
-    const { data } = context.getImageData(0, 0, image.width, image.height);
-    const mean: [number, number, number] = [0, 0, 0];
-    const colors = new Set<number>();
-    let print = 0;
-    for (let i = 0; i < data.length; i += 4) {
-      const [r = 0, g = 0, b = 0] = data.subarray(i, i + 3);
-      mean[0] += r;
-      mean[1] += g;
-      mean[2] += b;
-      colors.add((r << 16) | (g << 8) | b);
-      print = (print * 31 + ((r << 16) | (g << 8) | b)) | 0;
-    }
-    const count = data.length / 4;
-    return { mean: mean.map(sum => sum / count) as [number, number, number], colors: colors.size, print };
-  }, shot);
+  return lookAt(page, await page.screenshot({ clip }));
+}
+
+/** The pixels of a PNG, or of a part of it, as shares of its sides. */
+export function lookAt(page: Page, png: Buffer, part = { x: 0, y: 0, width: 1, height: 1 }): Promise<Look> {
+  return page.evaluate(
+    async ([png, part]) => {
+      const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${png}`)).blob());
+      const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
+      if (!context) throw new Error('no canvas');
+      context.drawImage(image, 0, 0);
+      const [left, top] = [image.width * part.x, image.height * part.y];
+      const { data } = context.getImageData(left, top, image.width * part.width, image.height * part.height);
+      const mean: [number, number, number] = [0, 0, 0];
+      const colors = new Set<number>();
+      let print = 0;
+      for (let i = 0; i < data.length; i += 4) {
+        const [r = 0, g = 0, b = 0] = data.subarray(i, i + 3);
+        mean[0] += r;
+        mean[1] += g;
+        mean[2] += b;
+        colors.add((r << 16) | (g << 8) | b);
+        print = (print * 31 + ((r << 16) | (g << 8) | b)) | 0;
+      }
+      const count = data.length / 4;
+      return { mean: mean.map(sum => sum / count) as [number, number, number], colors: colors.size, print };
+    },
+    [png.toString('base64'), part] as const,
+  );
 }
 
 /** Waits until the map has drawn all it was told to. */

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import { dem, drawn, expect, hashHas, layersTab, look, open, test } from './page';
+import { readFileSync, statSync } from 'node:fs';
+import { changes, dem, drawn, expect, hashHas, layersTab, look, lookAt, open, series, test } from './page';
 
 const STATE = `${dem('?colormap=viridis%26stretch_range=[100,900]')}&layer=default/rgb/photo?r=R%26g=G%26b=B%26opacity=0.5&swipe=0.6`;
 
@@ -30,6 +30,18 @@ test('the URLs that can be copied answer', async ({ page, request, baseURL }) =>
   expect((await request.get(await url('tilejson'))).status()).toBe(200);
   const wmts = await request.get(await url('wmts'));
   expect(await wmts.text()).toContain('<Capabilities');
+  await page.goto('about:blank');
+  await open(page, series('B08', '20260401').replace('singleband/20260401/B08', 'rgb/20260401?r=B08%26g=B03%26b=B02'));
+  await page.keyboard.press('s');
+  const offered = await (await request.get(await url('wmts'))).text();
+  for (const band of ['B08', 'B03', 'B02']) expect(offered).toContain(band);
+  expect(offered).not.toMatch(/B04|20260701/);
+  // A mosaic may be of more than WMTS names.
+  await page.goto('about:blank');
+  await open(page, series('B08', '*'));
+  await page.keyboard.press('s');
+  await expect(page.locator('[data-name=xyz]')).toBeVisible();
+  await expect(page.locator('[data-name=wmts]')).toHaveCount(0);
   await page.getByRole('button', { name: 'Copy Leaflet' }).click();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toContain('L.tileLayer("http');
   await expect(page.locator('[data-name="MapLibre GL JS"] pre')).toContainText('map.addSource');
@@ -44,6 +56,18 @@ test('the view is saved as a picture, its values as a GeoTIFF', async ({ page, r
   const download = await saved;
   expect(download.suggestedFilename()).toBe('kiln.png');
   expect(statSync(await download.path()).size).toBeGreaterThan(20_000);
+  // Of a layer that is not seen, the legend and whom the map thanks are.
+  const png = async () => {
+    const again = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'PNG of this view' }).click();
+    return readFileSync(await (await again).path());
+  };
+  await layersTab(page);
+  await changes(page, () => page.getByLabel('Opacity').fill('0'));
+  const bare = await png();
+  expect((await lookAt(page, bare, { x: 0.5, y: 0.4, width: 0.2, height: 0.2 })).colors).toBeLessThan(20);
+  expect((await lookAt(page, bare, { x: 0.02, y: 0.9, width: 0.15, height: 0.08 })).colors).toBeGreaterThan(100);
+  expect((await lookAt(page, bare, { x: 0.95, y: 0.98, width: 0.05, height: 0.02 })).colors).toBeGreaterThan(5);
   const tif = await request.get((await page.getByRole('link', { name: 'GeoTIFF of this view' }).getAttribute('href')) ?? '');
   expect(tif.status()).toBe(200);
   expect((await tif.body()).length).toBeGreaterThan(10_000);
@@ -57,15 +81,17 @@ test('a link that makes no sense still opens a page', async ({ page }) => {
 
 test('a link outlives a server that is not up yet', async ({ page }) => {
   page.removeAllListeners('console');
-  await page.route('**/collections', route => route.fulfill({ status: 502, body: 'bad gateway' }), { times: 1 });
+  let status = 502;
+  await page.route(/\/(collections|events|ready)$/, route => (status ? route.fulfill({ status, body: '{}' }) : route.continue()));
   const state = dem('?colormap=viridis');
   await page.goto(`./#${state}`);
   await expect(page.getByRole('alert')).toContainText('Kiln does not answer');
   await page.getByRole('button', { name: 'Share and take away' }).click();
   expect(await page.locator('[data-name=link] input').inputValue()).toContain(state);
-  // Nothing is published at first.
-  await page.route('**/collections', route => route.fulfill({ status: 503, body: '{}' }), { times: 1 });
-  await page.getByRole('button', { name: 'Try again' }).click();
+  // Nothing is published at first; nobody has to try again.
+  status = 503;
+  await expect(page.getByText('Nothing here yet')).toBeVisible();
+  status = 0;
   await expect(page.getByRole('tab', { name: /Layers/ })).toContainText('1');
   await drawn(page);
   expect((await look(page)).colors).toBeGreaterThan(50);

@@ -1,4 +1,4 @@
-import { changes, cover, dem, expect, hashHas, layersTab, look, open, series, test } from './page';
+import { changes, cover, dem, drawn, expect, hashHas, layersTab, look, open, series, test } from './page';
 
 test('colors are chosen by what they look like, and reversed', async ({ page }) => {
   await open(page, dem());
@@ -73,12 +73,38 @@ test('classes have labels, can be hidden, and stand in the legend', async ({ pag
   await changes(page, () => page.getByRole('button', { name: 'Show as classes' }).click());
 });
 
+test('classes that are hidden stay so in the link, and come back one by one', async ({ page }) => {
+  await open(page, cover());
+  await layersTab(page);
+  for (const name of ['forest', 'water']) await page.getByRole('button', { name: `Hide ${name}` }).click();
+  await hashHas(page, /explicit_color_map=\{"2":"\w+","4":"\w+"\}/);
+  await page.reload();
+  await drawn(page);
+  await layersTab(page);
+  await expect(page.locator('.classes .off')).toHaveText([/water/, /forest/]);
+  await expect(page.locator('.legend li')).toHaveText(['meadow', 'rock']);
+  await changes(page, () => page.getByRole('button', { name: 'Show forest' }).click());
+  await expect(page.locator('.legend li')).toHaveText(['meadow', 'forest', 'rock']);
+  await expect(page.getByLabel('Color of water')).toHaveValue('#3e76a8');
+});
+
 test('the legend tells ends and unit', async ({ page }) => {
   await open(page, dem('?colormap=terrain%26stretch_range=[0,1000]'));
   const legend = page.locator('.legend');
   await expect(legend).toContainText('0');
   await expect(legend).toContainText('1000');
   await expect(legend.locator('.unit')).toHaveText('m');
+});
+
+test('a band without a histogram in the catalogue has one of the view, with handles', async ({ page }) => {
+  await page.route('**/metadata/dem/1?*', async route => {
+    const answer = await route.fetch();
+    await route.fulfill({ json: { ...(await answer.json()), histogram: null, percentiles: null } });
+  });
+  await open(page, dem());
+  await layersTab(page);
+  await expect(page.locator('.stretch svg path').first()).toBeVisible();
+  await changes(page, () => page.getByRole('slider', { name: 'Low end of the stretch of the values' }).press('PageUp'));
 });
 
 test('band maths and mosaics have a histogram of the view', async ({ page }) => {

@@ -32,9 +32,9 @@ const POLL_MS = 5000;
 /** How long it is polled before the stream is tried again: a restart behind a proxy ends a stream for good. */
 const STREAM_AGAIN_MS = 30_000;
 
-/** Listens until the page ends. */
-export function listen(events: boolean, listener: Listener): void {
-  if (!events) return void poll(listener, Number.POSITIVE_INFINITY);
+/** Listens until the page ends; `jobs` says whether they may be asked for where no stream tells them. */
+export function listen(events: boolean, jobs: boolean, listener: Listener): void {
+  if (!events) return void poll(jobs, listener, Number.POSITIVE_INFINITY);
   let answered = false;
   let faults = 0;
   const source = new EventSource(absolute('events'));
@@ -49,7 +49,7 @@ export function listen(events: boolean, listener: Listener): void {
     // A server without events, or with too many listeners, will not be asked for ever.
     if (source.readyState === EventSource.CLOSED || (!answered && ++faults > 3)) {
       source.close();
-      void poll(listener, STREAM_AGAIN_MS).then(() => listen(true, listener));
+      void poll(jobs, listener, STREAM_AGAIN_MS).then(() => listen(true, jobs, listener));
     }
   };
   source.addEventListener('snapshot', event => listener.snapshot(JSON.parse(event.data) as SnapshotEvent));
@@ -60,7 +60,7 @@ export function rejected(): Promise<Rejected> {
   return getJson<Rejected>('rejected');
 }
 
-async function poll(listener: Listener, wait: number): Promise<void> {
+async function poll(jobs: boolean, listener: Listener, wait: number): Promise<void> {
   const until = performance.now() + wait;
   let last = -1;
   while (performance.now() < until) {
@@ -71,6 +71,7 @@ async function poll(listener: Listener, wait: number): Promise<void> {
         last = ready.snapshot;
         listener.snapshot({ n: ready.snapshot, at: ready.published_at, datasets: ready.datasets });
       }
+      if (jobs) listener.jobs(await getJson<Jobs>('jobs'));
     } catch {
       listener.connected(false);
     }

@@ -1,7 +1,8 @@
 /** Drawing an area: corners by clicks, ended by a double click, Enter or the first corner; or a rectangle by two clicks. Escape gives up. */
+import type { Feature } from 'geojson';
 import type { Map as MapLibre, MapMouseEvent } from 'maplibre-gl';
 import type { LngLat } from '../state/store';
-import { dot, line, polygon, setOverlay } from './overlays';
+import { dot, line, polygon } from './overlays';
 
 const CORNERS_MAX = 200;
 /** Pixels within which a click is on a corner. */
@@ -16,6 +17,7 @@ export class Draw {
 
   constructor(
     private readonly map: MapLibre,
+    private readonly put: (features: Feature[]) => void,
     private readonly done: (ring: LngLat[] | null) => void,
   ) {
     map.on('click', event => {
@@ -87,7 +89,7 @@ export class Draw {
     const ring: LngLat[] =
       this.shape === 'rectangle' ? [first, [pointer[0], first[1]], pointer, [first[0], pointer[1]]] : [...this.corners, pointer];
     const shape = ring.length > 2 ? polygon(ring) : line(ring);
-    setOverlay(this.map, 'area', [shape, ...this.corners.map(dot)]);
+    this.put([shape, ...this.corners.map(dot)]);
   }
 
   private same(a: LngLat, b: LngLat | undefined): boolean {

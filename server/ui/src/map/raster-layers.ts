@@ -39,6 +39,11 @@ export class RasterLayers {
     }
   }
 
+  /** Sources that are to be loaded again with the next `sync`. */
+  renew(names: ReadonlySet<string>): void {
+    for (const shown of this.shown.values()) if (names.has(shown.current)) shown.tiles = '';
+  }
+
   /** Whether all that is to be seen has been loaded. */
   loaded(): boolean {
     return [...this.shown.values()].every(shown => this.isLoaded(shown.current));

@@ -1,4 +1,5 @@
 /** The map, its twin for comparing, and how both follow the state. */
+import type { Feature } from 'geojson';
 import maplibregl from 'maplibre-gl';
 import 'maplibre-gl/dist/maplibre-gl.css';
 import type { Bounds } from '../api/collections';
@@ -7,7 +8,7 @@ import type { Layer } from '../state/layer';
 import { type LngLat, type State, store } from '../state/store';
 import { isDark } from '../state/theme';
 import { Draw } from './draw';
-import { addOverlays, box, dot, polygon, setOverlay } from './overlays';
+import { addOverlays, box, dot, type Overlay, polygon, setOverlay } from './overlays';
 import { RasterLayers } from './raster-layers';
 
 const ACCENT = '#e8590c';
@@ -22,7 +23,11 @@ export class View {
   private ready = false;
   /** Whether what may wait for the first pictures is drawn too. */
   private late = false;
+  /** Sources of which tiles failed: asked again once the server is back. */
+  private readonly broken = new Set<string>();
   private outlines: readonly Bounds[] = [];
+  /** What lies above the rasters, on both sides of a swipe. */
+  private readonly overlays = new Map<Overlay, Feature[]>();
 
   constructor(
     private readonly home: HTMLElement,
@@ -31,13 +36,14 @@ export class View {
     this.map = this.create(home, store.now.view, true);
     this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), 'bottom-right');
     this.rasters = new RasterLayers(this.map);
-    this.draw = new Draw(this.map, ring =>
+    const shape = (features: Feature[]) => this.put('area', features);
+    this.draw = new Draw(this.map, shape, ring =>
       store.set(ring ? { area: ring, areaAnswers: null, tool: 'ask', place: null, answers: null } : { tool: 'ask' }),
     );
     // Not `load`, which waits until the base map is drawn.
     this.map.once('style.load', () => {
       anchor(this.map);
-      addOverlays(this.map, ACCENT);
+      this.addOverlays(this.map);
       this.ready = true;
       this.follow(store.now);
       this.overlay(store.now);
@@ -66,6 +72,7 @@ export class View {
       this.draw.cancel();
       this.overlay(now);
     });
+    store.on(['connected'], now => now.connected && this.mend());
     store.on(['theme'], () => this.repaint());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.repaint());
   }
@@ -90,6 +97,11 @@ export class View {
   /** Whether the pictures of all layers are there. */
   get settled(): boolean {
     return this.ready && this.rasters.loaded();
+  }
+
+  /** Whom the map thanks, as its corner says. */
+  get attribution(): string {
+    return this.home.querySelector('.maplibregl-ctrl-attrib-inner')?.textContent ?? '';
   }
 
   /** What is seen, as one canvas of device pixels. */
@@ -128,7 +140,12 @@ export class View {
     });
     map.touchZoomRotate.disableRotation();
     map.keyboard.disableRotation();
-    map.on('error', event => this.failed(event.error));
+    map.on('error', event => {
+      if ('sourceId' in event) this.broken.add(String(event.sourceId));
+      // What failed is not waited for: the map says so when it is drawn again.
+      map.triggerRepaint();
+      this.failed(event.error);
+    });
     if (ui.basemap?.kind === 'style') this.orBundled(map);
     return map;
   }
@@ -191,6 +208,7 @@ export class View {
     map.once('style.load', () => {
       if (this.twin !== twin) return;
       anchor(map);
+      this.addOverlays(map);
       twin.ready = true;
       map.jumpTo(camera(this.map));
       void drawBase(map, store.now.ui).catch(() => undefined);
@@ -199,20 +217,35 @@ export class View {
   }
 
   private overlay(now: State): void {
-    if (!this.ready) return;
-    setOverlay(this.map, 'place', now.place ? [dot(now.place)] : []);
-    setOverlay(this.map, 'area', now.area ? [polygon(now.area)] : []);
+    this.put('place', now.place ? [dot(now.place)] : []);
+    this.put('area', now.area ? [polygon(now.area)] : []);
   }
 
   /** Footprints of datasets, and the one that is pointed at. */
   footprints(boxes: readonly Bounds[]): void {
     this.outlines = boxes;
-    if (this.late) setOverlay(this.map, 'footprints', boxes.map(box));
+    if (this.late) this.put('footprints', boxes.map(box));
   }
 
   hover(bounds: Bounds | null, hull: readonly LngLat[] | null): void {
-    if (!this.ready) return;
-    setOverlay(this.map, 'hovered', hull && hull.length > 2 ? [polygon(hull)] : bounds ? [box(bounds)] : []);
+    this.put('hovered', hull && hull.length > 2 ? [polygon(hull)] : bounds ? [box(bounds)] : []);
+  }
+
+  private mend(): void {
+    this.rasters.renew(this.broken);
+    this.twin?.rasters.renew(this.broken);
+    this.broken.clear();
+    this.follow(store.now);
+  }
+
+  private put(overlay: Overlay, features: Feature[]): void {
+    this.overlays.set(overlay, features);
+    for (const map of [this.map, this.twin?.map]) if (map) setOverlay(map, overlay, features);
+  }
+
+  private addOverlays(map: maplibregl.Map): void {
+    addOverlays(map, ACCENT);
+    for (const [overlay, features] of this.overlays) setOverlay(map, overlay, features);
   }
 
   private repaint(): void {

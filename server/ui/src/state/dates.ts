@@ -43,6 +43,17 @@ export function inFormOf(sample: string, typed: string, end: boolean): string {
   return end && digits > whole.length ? `${text}~` : text;
 }
 
+/** Whether a text may be the beginning of a date. */
+export function beginsDate(typed: string): boolean {
+  return /^\d{1,4}$|^\d{4}[-.\d][\d.:T -]*$/.test(typed);
+}
+
+/** The end of a range as `inFormOf` made it, as people read it. */
+export function showEnd(value: string): string {
+  const whole = value.replace(/~$/, '').replace(/^(\d{4}(?:[-.]?(?!99)\d\d)?)(?:[-.]?99)+$/, '$1');
+  return showDate(whole);
+}
+
 /** A date as people read it. */
 export function showDate(value: string): string {
   const time = timeOf(value);

@@ -7,12 +7,17 @@ import { legend, tileJson } from '../api/pictures';
 import { fixed, tupleOf } from './choose';
 import { areDates } from './dates';
 import { isMosaic, type Layer, layerUrl, type Tuple } from './layer';
+import { perLayer } from './per-layer';
 import { store } from './store';
 
 /** Dragging changes a style many times a second. */
 const SETTLE_MS = 60;
 const DATES_MAX = 2000;
-const asked = new Map<string, { url: string; latest: Latest; timer: number }>();
+const asked = perLayer<{ url: string; latest: Latest; timer: number }>((entry, id) => {
+  clearTimeout(entry.timer);
+  entry.latest.stop();
+  store.forgetInfo(id);
+});
 
 export function followLayers(): void {
   // What failed while the server was away is asked again.
@@ -22,13 +27,6 @@ export function followLayers(): void {
   store.on(['layers', 'generation'], (now, before) => {
     const again = now.generation !== before.generation;
     for (const layer of now.layers) follow(layer, again);
-    for (const [id, entry] of asked) {
-      if (now.layers.some(layer => layer.id === id)) continue;
-      clearTimeout(entry.timer);
-      entry.latest.stop();
-      asked.delete(id);
-      store.forgetInfo(id);
-    }
   });
 }
 
@@ -76,11 +74,10 @@ async function askAbout(id: string, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** The legend of the picture with the stretch its TileJSON says. */
+/** The legend of the picture with the stretch its TileJSON says; of classes all there are, also where some are hidden. */
 function legendPath(layer: Layer, keys: readonly string[], search: string): string {
   const params = new URLSearchParams(search);
-  params.delete('v');
-  params.delete('tile_size');
+  for (const name of ['v', 'tile_size', ...(layer.classes ? ['colormap', 'explicit_color_map'] : [])]) params.delete(name);
   const path = layerUrl(layer, keys, '')
     .split('?')[0]
     ?.replace(/^singleband/, 'legend')

@@ -26,7 +26,6 @@ export interface LayerInfo {
 /** What a layer has at the place asked for. */
 export interface Answer {
   layer: string;
-  title: string;
   error?: string;
   values: { label: string; value: string }[];
   series: {
@@ -40,8 +39,9 @@ export interface Answer {
 }
 
 export interface AreaAnswer {
-  title: string;
   layer: string;
+  /** Of several, ` · ` and its name. */
+  band: string;
   unit: string | null;
   error?: string;
   statistics?: Statistics;
@@ -50,6 +50,8 @@ export interface AreaAnswer {
 export interface State {
   ready: boolean;
   fault: string | null;
+  /** Why there is no map; all else works without one. */
+  mapless: string | null;
   ui: UiConfig;
   collections: readonly Collection[];
   /** The collection that is looked through. */
@@ -76,6 +78,8 @@ export interface State {
   area: readonly LngLat[] | null;
   areaAnswers: readonly AreaAnswer[] | null;
   theme: 'auto' | 'light' | 'dark';
+  /** Whether single characters do something. */
+  shortcuts: boolean;
   connected: boolean;
   snapshot: SnapshotEvent | null;
   jobs: Jobs | null;
@@ -94,6 +98,7 @@ class Store {
   private state: State = {
     ready: false,
     fault: null,
+    mapless: null,
     ui: { version: '', basemap: null, events: true, ingest: null },
     collections: [],
     collection: '',
@@ -117,6 +122,7 @@ class Store {
     area: null,
     areaAnswers: null,
     theme: 'auto',
+    shortcuts: true,
     connected: false,
     snapshot: null,
     jobs: null,

@@ -1,10 +1,11 @@
 /** Light, dark, or as the system has it; remembered on this machine, since it is the reader's and not the link's. */
+import { remember, remembered } from './remember';
 import { store } from './store';
 
-const NAME = 'kiln-theme';
+const NAME = 'theme';
 
 export function startTheme(): void {
-  const known = remembered();
+  const known = remembered(NAME);
   if (known === 'light' || known === 'dark') store.set({ theme: known });
   apply();
   store.on(['theme'], apply);
@@ -17,20 +18,7 @@ export function isDark(): boolean {
 
 export function toggleTheme(): void {
   store.set({ theme: isDark() ? 'light' : 'dark' });
-  try {
-    localStorage.setItem(NAME, store.now.theme);
-  } catch {
-    // It lasts as long as the page.
-  }
-}
-
-function remembered(): string | null {
-  try {
-    return localStorage.getItem(NAME);
-  } catch {
-    // A browser may keep nothing for any page.
-    return null;
-  }
+  remember(NAME, store.now.theme);
 }
 
 function apply(): void {

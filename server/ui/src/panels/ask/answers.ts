@@ -9,6 +9,7 @@ import { domainOf, histogram } from '../../widgets/histogram';
 import { icon, iconButton } from '../../widgets/icons';
 import { show, showArea } from '../../widgets/numbers';
 import { plot } from '../../widgets/plot';
+import { titleOf } from '../look/layers';
 import { setDate } from '../look/time';
 
 const EARTH_M = 6_371_008.8;
@@ -20,13 +21,28 @@ export function answersPanel(): TemplateResult | null {
   if (!place && !area) return null;
   const close = () => store.set({ place: null, answers: null, area: null, areaAnswers: null });
   const head = place ? `${place[1].toFixed(5)}°, ${place[0].toFixed(5)}°` : `Area of ${showArea(areaOf(area ?? []))}`;
-  return html`<section class="answers panel" aria-label=${place ? 'Values here' : 'Statistics of the area'} aria-live="polite">
+  return html`<section class="answers panel" aria-label=${place ? 'Values here' : 'Statistics of the area'}>
+    <p class="unseen" role="status">${spoken()}</p>
     <header>${icon(place ? 'pin' : 'polygon')}<h2>${head}</h2>${iconButton('close', 'Close the answers', close)}</header>
     <div class="answers-body">
       ${place ? (answers === null ? waiting() : answers.length === 0 ? html`<p class="quiet">No layer is visible.</p>` : answers.map(placeAnswer)) : null}
       ${area ? (areaAnswers === null ? waiting() : areaAnswers.map(areaAnswer)) : null}
     </div>
   </section>`;
+}
+
+/** What was asked for in a sentence: plots and tables are not read out whenever they change. */
+function spoken(): string {
+  const { answers, areaAnswers } = store.now;
+  if (!answers && !areaAnswers) return 'Asking…';
+  const values = (answers ?? []).map(a => `${titled(a.layer)}: ${a.error ?? a.values.map(v => `${v.label} ${v.value}`).join(', ')}`);
+  const means = (areaAnswers ?? []).map(a => `${titled(a.layer, a.band)}: ${a.error ?? `mean ${show(a.statistics?.mean)}`}`);
+  return [...values, ...means].join('; ');
+}
+
+function titled(id: string, band = ''): string {
+  const layer = store.layer(id);
+  return layer ? `${titleOf(layer)}${band}` : '';
 }
 
 function waiting(): TemplateResult {
@@ -38,12 +54,12 @@ function placeAnswer(answer: Answer): TemplateResult {
   const current = series ? (store.layer(answer.layer)?.channels[0]?.[series.key] ?? null) : null;
   const csv = () => copyText(`date,value\n${(series?.values ?? []).map(v => `${v.value},${v.y ?? ''}`).join('\n')}\n`);
   return html`<article>
-    <h3>${answer.title}</h3>
+    <h3>${titled(answer.layer)}</h3>
     ${answer.error ? html`<p class="fault">${answer.error}</p>` : null}
     <dl class="values">${answer.values.map(v => html`<div>${v.label ? html`<dt>${v.label}</dt>` : html`<dt class="unseen">value</dt>`}<dd>${v.value}</dd></div>`)}</dl>
     ${
       series
-        ? html`${plot({ values: series.values, unit: series.unit, current, label: `Over time: ${answer.title}`, choose: value => setDate(answer.layer, value) })}
+        ? html`${plot({ values: series.values, unit: series.unit, current, label: `Over time: ${titled(answer.layer)}`, choose: value => setDate(answer.layer, value) })}
           ${series.newest ? html`<p class="quiet">The newest ${series.values.length} dates.</p>` : null}
           <button type="button" class="small" @click=${csv}>${icon('copy')} Copy as CSV</button>`
         : null
@@ -53,6 +69,7 @@ function placeAnswer(answer: Answer): TemplateResult {
 
 function areaAnswer(answer: AreaAnswer): TemplateResult {
   const s = answer.statistics;
+  const title = titled(answer.layer, answer.band);
   const rows: [string, string][] = s
     ? [
         ['Mean', show(s.mean)],
@@ -69,13 +86,13 @@ function areaAnswer(answer: AreaAnswer): TemplateResult {
   const [low, high] = [bins?.[1][0], bins?.[1].at(-1)];
   const found = bins && low !== undefined && high !== undefined && high > low ? { min: low, max: high, counts: bins[0] } : null;
   return html`<article>
-    <h3>${answer.title}${answer.unit ? html` <span class="unit">${answer.unit}</span>` : null}</h3>
+    <h3>${title}${answer.unit ? html` <span class="unit">${answer.unit}</span>` : null}</h3>
     ${answer.error ? html`<p class="fault">${answer.error}</p>` : null}
     ${s?.count === 0 ? html`<p class="quiet">No data in this area.</p>` : null}
     ${s && s.count > 0 ? html`<dl class="statistics">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>` : null}
     ${
       found
-        ? html`${histogram({ histogram: found, domain: domainOf(found, null, null), stretch: null, height: 64, color: 'var(--bars)', label: answer.title })}
+        ? html`${histogram({ histogram: found, domain: domainOf(found, null, null), stretch: null, height: 64, color: 'var(--bars)', label: title })}
           <div class="legend-ends"><span>${show(found.min, 3)}</span><span>${show(found.max, 3)}</span></div>`
         : null
     }

@@ -1,12 +1,12 @@
 /** Asking the map: the value of every visible layer at a place, its series over time, statistics of an area. */
 import { Latest, said } from '../../api/client';
-import { at } from '../../api/collections';
+import { apiBox, at, type Bounds } from '../../api/collections';
 import { values } from '../../api/pictures';
 import { point, statistics, wrap } from '../../api/questions';
 import { type Layer, layerUrl, type Tuple } from '../../state/layer';
+import { perLayer } from '../../state/per-layer';
 import { type Answer, type AreaAnswer, type LngLat, store } from '../../state/store';
 import { show } from '../../widgets/numbers';
-import { titleOf } from '../look/layers';
 
 const SERIES_MAX = 1000;
 /** Dates a formula is asked for, each on its own. */
@@ -17,13 +17,15 @@ const PIXEL = 1e-6;
 const NO_DATA = 'no data';
 const latest = new Latest();
 /** The series of each layer at the place asked for: another date that is shown makes no other series. */
-const known = new Map<string, { question: string; answer: Answer['series'] }>();
+const known = perLayer<{ question: string; answer: Answer['series'] }>();
 
 export function followQuestions(): void {
-  const names = ['place', 'area', 'layers', 'info', 'generation', 'ready'] as const;
+  const names = ['place', 'area', 'layers', 'info', 'generation', 'ready', 'connected'] as const;
   let asked = '';
-  store.on(names, now => {
+  store.on(names, (now, before) => {
     if (!now.ready) return;
+    // What failed while the server was away.
+    if (now.connected && !before.connected && [...(now.answers ?? []), ...(now.areaAnswers ?? [])].some(a => a.error)) asked = '';
     const layers = now.layers.map(({ id, channels, expression, kind, visible, collection, method }) => [
       // What is told of a layer later than it is asked says how its values are to be read.
       visible ? readingOf(id) : null,
@@ -51,6 +53,19 @@ function readingOf(id: string): unknown[] {
   return [info?.time, info?.metadata.map(m => m?.unit), labels];
 }
 
+/** Asks for statistics of what is seen. */
+export function askView(bounds: Bounds): void {
+  const [west, south, right, north] = apiBox(bounds);
+  const east = right < west ? right + 360 : right;
+  const area: LngLat[] = [
+    [west, south],
+    [east, south],
+    [east, north],
+    [west, north],
+  ];
+  store.set({ area, areaAnswers: null, place: null, answers: null, tool: 'ask' });
+}
+
 /** Layers that answer, the topmost first. */
 function visible(): Layer[] {
   return store.now.layers.filter(layer => layer.visible).reverse();
@@ -62,7 +77,7 @@ async function askPlace(place: LngLat, signal: AbortSignal): Promise<void> {
 }
 
 async function ofLayer(layer: Layer, place: LngLat, signal: AbortSignal): Promise<Answer> {
-  const answer: Answer = { layer: layer.id, title: titleOf(layer), values: [], series: null };
+  const answer: Answer = { layer: layer.id, values: [], series: null };
   const path = at(store.collectionOf(layer.collection), layer.collection);
   try {
     const bands = await Promise.all(layer.channels.map(tuple => valueAt(path, layer, tuple, place, signal)));
@@ -184,10 +199,9 @@ async function askArea(ring: readonly LngLat[], signal: AbortSignal): Promise<vo
   });
   const answers = await Promise.all(
     questions.map(async ({ layer, path, tuple }): Promise<AreaAnswer> => {
-      const bands = layer.channels.length > 1 ? ` · ${tuple.at(-1)}` : '';
       const answer: AreaAnswer = {
-        title: titleOf(layer) + bands,
         layer: layer.id,
+        band: layer.channels.length > 1 ? ` · ${tuple.at(-1)}` : '',
         unit: store.now.info[layer.id]?.metadata[0]?.unit ?? null,
       };
       if (tuple.includes(null)) return { ...answer, error: 'statistics are of one dataset: choose a value for every key' };

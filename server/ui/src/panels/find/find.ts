@@ -8,7 +8,7 @@ import type { DatasetList } from './list';
 import { search } from './search';
 
 export function find(list: DatasetList, draw: () => void): TemplateResult {
-  const { collections, collection, inView, footprints, filters } = store.now;
+  const { collections, collection, inView, footprints, filters, mapless } = store.now;
   if (collections.every(c => c.datasets === 0)) return empty();
   const total = list.total;
   return html`
@@ -16,8 +16,12 @@ export function find(list: DatasetList, draw: () => void): TemplateResult {
     ${search(draw)}
     <div class="list-head">
       <span aria-live="polite">${total === null ? 'Looking…' : `${total.toLocaleString('en')} ${total === 1 ? 'dataset' : 'datasets'}`}</span>
-      <label class="check"><input type="checkbox" .checked=${inView} @change=${() => store.set({ inView: !inView })} /> in this view</label>
-      <label class="check"><input type="checkbox" .checked=${footprints} @change=${() => store.set({ footprints: !footprints })} /> outlines</label>
+      ${
+        mapless === null
+          ? html`<label class="check"><input type="checkbox" .checked=${inView} @change=${() => store.set({ inView: !inView })} /> in this view</label>
+            <label class="check"><input type="checkbox" .checked=${footprints} @change=${() => store.set({ footprints: !footprints })} /> outlines</label>`
+          : null
+      }
     </div>
     ${list.fault ? html`<p class="fault" role="alert">${icon('alert')} ${list.fault}</p>` : null}
     ${total === 0 && !list.fault ? html`<p class="quiet">Nothing matches${inView ? ' in this part of the map' : ''}. ${filters.length > 0 ? 'Take a condition away.' : ''}</p>` : null}

@@ -5,7 +5,7 @@ import { at, type Bounds } from '../../api/collections';
 import { datasets, type KeyValues, type Listed } from '../../api/datasets';
 import { hulls } from '../../api/metadata';
 import { tupleOf } from '../../state/choose';
-import { showDate } from '../../state/dates';
+import { showValue } from '../../state/date-keys';
 import { type LngLat, store } from '../../state/store';
 import { iconButton } from '../../widgets/icons';
 
@@ -161,7 +161,8 @@ export class DatasetList {
     const names = store.keysOf(collection);
     const tuple = tupleOf(names, found.keys);
     const shown = this.isShown(tuple);
-    const [last, head] = [tuple.at(-1) ?? '', tuple.slice(0, -1)];
+    const head = tuple.slice(0, -1);
+    const words = tuple.map((value, i) => showValue(collection, names[i] ?? '', value));
     const path = at(store.collectionOf(collection), collection);
     const preview = `${path}singleband/${segments(tuple)}/preview.png?tile_size=[64,64]`;
     return html`<div
@@ -179,8 +180,8 @@ export class DatasetList {
       @pointerenter=${() => void this.point(index)}
     >
       <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @load=${broken(false)} @error=${broken(true)} />
-      <span class="names" role="gridcell">${head.length === 0 ? last : head.map((value, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${showDate(value)}</span>`)}</span>
-      ${head.length === 0 ? null : html`<span class="tag" role="gridcell">${showDate(last)}</span>`}
+      <span class="names" role="gridcell">${head.length === 0 ? words[0] : head.map((_, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${words[i]}</span>`)}</span>
+      ${head.length === 0 ? null : html`<span class="tag" role="gridcell">${words.at(-1)}</span>`}
       <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, event => {
         event.stopPropagation();
         this.actions.add(found.keys, found.bounds);

@@ -4,12 +4,14 @@ import { live } from 'lit-html/directives/live.js';
 import { Latest } from '../../api/client';
 import { at } from '../../api/collections';
 import { type Filter, keyValues } from '../../api/datasets';
-import { areDates, inFormOf, showDate, timeOf } from '../../state/dates';
+import { dateSample, showValue } from '../../state/date-keys';
+import { beginsDate, inFormOf, showDate, showEnd, timeOf } from '../../state/dates';
 import { store } from '../../state/store';
 import { icon } from '../../widgets/icons';
 
 interface Suggestion {
   filter: Filter;
+  /** What it does, unless that is to be the value. */
   text: string;
   detail: string;
 }
@@ -22,7 +24,6 @@ interface DateKey {
 
 const PER_KEY = 6;
 const SETTLE_MS = 80;
-const DATED_MAX = 50;
 
 let text = '';
 let open = false;
@@ -30,8 +31,6 @@ let chosen = -1;
 let suggestions: readonly Suggestion[] = [];
 let redraw: () => void = () => undefined;
 const latest = new Latest();
-/** By collection and generation. */
-const dated = new Map<string, Promise<DateKey[]>>();
 let timer = 0;
 let closing = 0;
 /** What the suggestions are of; and whether the first is taken as soon as it is there. */
@@ -75,7 +74,7 @@ export function search(draw: () => void): TemplateResult {
           s,
           i,
         ) => html`<li id="suggestion-${i}" role="option" aria-selected=${i === chosen} @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => pick(s)}>
-          <span class="key">${s.filter.key}</span><span class="value">${s.text}</span><span class="count">${s.detail}</span></li>`,
+          <span class="key">${s.filter.key}</span><span class="value">${s.text || showValue(store.now.collection, s.filter.key, s.filter.value)}</span><span class="count">${s.detail}</span></li>`,
       )}
     </ul>
     ${filters.length === 0 ? null : html`<ul class="chips" aria-label="Conditions">${filters.map(chip)}</ul>`}
@@ -88,7 +87,8 @@ export function focusSearch(): void {
 
 function chip(filter: Filter): TemplateResult {
   const words = { is: '', has: '∋ ', from: '≥ ', to: '≤ ' };
-  const shown = `${words[filter.op]}${filter.value}`;
+  const value = filter.op === 'to' ? showEnd(filter.value) : showValue(store.now.collection, filter.key, filter.value);
+  const shown = words[filter.op] + value;
   const remove = () => store.set({ filters: store.now.filters.filter(other => other !== filter) });
   return html`<li class="chip"><span class="key">${filter.key}</span> ${shown}
     <button type="button" aria-label="Remove the condition ${filter.key} ${shown}" @click=${remove}>${icon('close')}</button></li>`;
@@ -123,14 +123,14 @@ async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
   const others = (key: string) => filters.filter(filter => filter.key !== key || filter.op !== 'is');
   const dates = typed ? await dateKeys(collection).catch(() => []) : [];
   // A date is shown in another form than it may be stored in.
-  const prefixOf = (key: string) => {
-    const sample = /^\d{4}-[\d-]*$/.test(typed) ? dates.find(date => date.key === key)?.sample : undefined;
+  const stored = (key: string) => {
+    const sample = beginsDate(typed) ? dates.find(date => date.key === key)?.sample : undefined;
     return sample === undefined ? typed : inFormOf(sample, typed, false);
   };
   const found = await Promise.all(
     keys.map(async key => {
-      const known = await keyValues(path, key, others(key), { prefix: prefixOf(key), limit: PER_KEY }, signal).catch(() => []);
-      return known.map(({ value, count }): Suggestion => ({ filter: { key, op: 'is', value }, text: value, detail: String(count) }));
+      const known = await keyValues(path, key, others(key), { prefix: stored(key), limit: PER_KEY }, signal).catch(() => []);
+      return known.map(({ value, count }): Suggestion => ({ filter: { key, op: 'is', value }, text: '', detail: String(count) }));
     }),
   );
   const list = found.flat().filter(s => !filters.some(f => f.key === s.filter.key && f.value === s.filter.value));
@@ -140,25 +140,14 @@ async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
     list.push({ filter: { key, op: 'from', value: from }, text: `from ${showDate(typed)}`, detail: 'range' });
     list.push({ filter: { key, op: 'to', value: to }, text: `until ${showDate(typed)}`, detail: 'range' });
   }
-  for (const key of keys) list.push({ filter: { key, op: 'has', value: typed }, text: `contains “${typed}”`, detail: '' });
+  for (const key of keys) list.push({ filter: { key, op: 'has', value: stored(key) }, text: `contains “${typed}”`, detail: '' });
   return list;
 }
 
 /** Keys whose values are dates, and so have ranges. */
-function dateKeys(collection: string): Promise<DateKey[]> {
-  const name = `${store.now.generation}/${collection}`;
-  const known = dated.get(name);
-  if (known) return known;
-  const path = at(store.collectionOf(collection), collection);
-  const look = async (key: string): Promise<DateKey[]> => {
-    const values = (await keyValues(path, key, [], { limit: PER_KEY })).map(counted => counted.value);
-    return areDates(values) && values[0] !== undefined ? [{ key, sample: values[0] }] : [];
-  };
-  const asked = Promise.all(store.keysOf(collection).map(look)).then(found => found.flat());
-  if (dated.size >= DATED_MAX) dated.clear();
-  dated.set(name, asked);
-  asked.catch(() => dated.delete(name));
-  return asked;
+async function dateKeys(collection: string): Promise<DateKey[]> {
+  const found = await Promise.all(store.keysOf(collection).map(async key => ({ key, sample: await dateSample(collection, key) })));
+  return found.filter((date): date is DateKey => date.sample !== null);
 }
 
 function pick(suggestion: Suggestion): void {

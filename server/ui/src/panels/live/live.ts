@@ -1,14 +1,17 @@
 /** What happens now: follows the server's events, and says it in a badge and a panel. */
 import { html, type TemplateResult } from 'lit-html';
-import { collections as askCollections } from '../../api/collections';
+import { collections as askCollections, type Collection } from '../../api/collections';
 import { type Jobs, listen, rejected, type SnapshotEvent } from '../../api/live';
 import { forgetMetadata } from '../../api/metadata';
+import { showValue } from '../../state/date-keys';
 import { store } from '../../state/store';
 import { icon } from '../../widgets/icons';
 import { showAge } from '../../widgets/numbers';
 
 const REJECTED_SHOWN = 100;
 const JOBS_SHOWN = 50;
+/** How long what could not be told is not asked for again. */
+const AGAIN_MS = 5000;
 
 export interface LiveActions {
   /** The first collections are there: a page that was opened before them begins. */
@@ -20,13 +23,17 @@ export interface LiveActions {
 }
 
 export function followServer(actions: LiveActions): void {
-  listen(store.now.ui.events, {
-    // What was at work when the connection was lost is not known any more.
-    connected: yes => store.now.connected !== yes && store.set(yes ? { connected: yes } : { connected: yes, jobs: null }),
+  const { events, ingest } = store.now.ui;
+  listen(events, ingest?.jobs === true, {
+    connected: yes => {
+      if (store.now.connected === yes) return;
+      // What was at work when the connection was lost is not known any more.
+      store.set(yes ? { connected: yes } : { connected: yes, jobs: null });
+      if (yes && ingest?.rejected) void lookForRejected();
+    },
     jobs: jobs => store.set({ jobs }),
     snapshot: event => void newSnapshot(event, actions),
   });
-  if (store.now.ui.ingest?.rejected) void lookForRejected();
 }
 
 async function newSnapshot(event: SnapshotEvent, actions: LiveActions): Promise<void> {
@@ -36,7 +43,8 @@ async function newSnapshot(event: SnapshotEvent, actions: LiveActions): Promise<
   const behind = before === null && store.now.collections.reduce((sum, c) => sum + c.datasets, 0) !== event.datasets;
   if ((before === null && !behind) || before?.n === event.n) return;
   forgetMetadata();
-  const found = await askCollections().catch(() => store.now.collections);
+  const found = await askUntilTold(event.n);
+  if (!found) return;
   const collection = found.some(c => c.id === store.now.collection)
     ? store.now.collection
     : ((found.find(c => c.default) ?? found[0])?.id ?? '');
@@ -48,11 +56,23 @@ async function newSnapshot(event: SnapshotEvent, actions: LiveActions): Promise<
   tell(event, before, actions);
 }
 
+/** The collections, asked for again while that fails; `null` if a newer snapshot came meanwhile. */
+async function askUntilTold(n: number): Promise<Collection[] | null> {
+  while (store.now.snapshot?.n === n) {
+    const found = await askCollections().catch(() => null);
+    if (found) return found;
+    await new Promise(resolve => setTimeout(resolve, AGAIN_MS));
+  }
+  return null;
+}
+
 function tell(event: SnapshotEvent, before: SnapshotEvent | null, actions: LiveActions): void {
   const added = before && event.since === before.n ? (event.changed ?? []).filter(change => change.added) : [];
   const newest = added[0];
   if (newest) {
-    const name = Object.values(newest.keys).join(' ');
+    const name = Object.entries(newest.keys)
+      .map(([key, value]) => showValue(newest.collection, key, value))
+      .join(' ');
     const text = added.length === 1 ? `New: ${name}` : `${added.length}${event.truncated ? ' or more' : ''} new datasets`;
     return store.toast(text, { label: 'Show', run: () => actions.show(newest) });
   }

@@ -5,6 +5,7 @@ import { keyValues } from '../../api/datasets';
 import { fixed, triple, withValue } from '../../state/choose';
 import { edit, putChannels } from '../../state/edit';
 import { isMosaic, type Kind, type Layer, NAMES, type Tuple } from '../../state/layer';
+import { perLayer } from '../../state/per-layer';
 import { store } from '../../state/store';
 import { choice, segmented } from '../../widgets/fields';
 import { iconButton } from '../../widgets/icons';
@@ -23,8 +24,8 @@ const FORMULAS: readonly (readonly [string, string, number])[] = [
 /** Of band maths, unless another was chosen. */
 const DIVERGING = 'rdylgn';
 
-/** Channels that show all their keys, by layer and number. */
-const opened = new Set<string>();
+/** Whether a channel shows all its keys, by layer and number. */
+const opened = perLayer<boolean>();
 
 export function editor(layer: Layer): TemplateResult {
   const keys = store.keysOf(layer.collection);
@@ -80,10 +81,10 @@ function channel(layer: Layer, tuple: Tuple, index: number, keys: readonly strin
       layer,
       layer.channels.filter((_, i) => i !== index),
     );
-  const id = `${layer.id}-${index}`;
-  const open = differs || opened.has(id);
+  const id = `${layer.id}/${index}`;
+  const open = differs || opened.get(id) === true;
   const toggle = () => {
-    if (!opened.delete(id)) opened.add(id);
+    opened.set(id, !open);
     store.set({});
   };
   return html`<div class="channel channel-${name.toLowerCase()}">

@@ -4,8 +4,10 @@ import { Latest } from '../../api/client';
 import { at } from '../../api/collections';
 import { type Counted, type Filter, keyValues } from '../../api/datasets';
 import { fixed } from '../../state/choose';
-import { showDate } from '../../state/dates';
+import { dateSample, showValue, typedValue } from '../../state/date-keys';
+import { beginsDate, inFormOf } from '../../state/dates';
 import type { Layer, Tuple } from '../../state/layer';
+import { perLayer } from '../../state/per-layer';
 import { store } from '../../state/store';
 import { choice } from '../../widgets/fields';
 import { unlessTyped } from '../../widgets/unless-typed';
@@ -22,8 +24,8 @@ interface Known {
 }
 
 const known = new Map<string, Known>();
-/** By the field's id, of what was typed last. */
-const suggested = new Map<string, readonly Counted[]>();
+/** By layer and key, of what was typed last. */
+const suggested = perLayer<readonly Counted[]>();
 const latest = new Latest();
 
 export interface KeyFieldOptions {
@@ -41,19 +43,20 @@ export function keyField({ layer, tuple, key, label, any, hideLabel, change }: K
   // Values that exist below the values of the keys before it.
   const values = valuesOf(layer.collection, key, fixed(keys, tuple.slice(0, key)));
   const value = tuple[key] ?? ANY;
+  const shown = (text: string) => showValue(layer.collection, keys[key] ?? '', text);
   const chosen = (text: string) => change(text === ANY ? null : text);
   if (values.length <= FEW) {
-    const options: (readonly [string, string])[] = values.map(counted => [counted.value, showDate(counted.value)]);
+    const options: (readonly [string, string])[] = values.map(counted => [counted.value, shown(counted.value)]);
     if (any || value === ANY) options.unshift([ANY, 'any (mosaic)']);
     return choice({ label, value, options, change: chosen, ...(hideLabel ? { hideLabel } : {}) });
   }
-  const id = `values-${layer.id}-${key}`;
+  const id = `${layer.id}/${key}`;
   const suggest = (event: Event) =>
     void suggestFor(id, layer.collection, key, fixed(keys, tuple.slice(0, key)), (event.target as HTMLInputElement).value);
   return html`<label class="choice">${hideLabel ? null : html`<span>${label}</span>`}
     <input type="text" list=${id} aria-label=${label} placeholder=${any ? 'any (mosaic)' : ''} .value=${unlessTyped(value)} @input=${suggest}
-      @change=${(event: Event) => chosen((event.target as HTMLInputElement).value.trim())} />
-    <datalist id=${id}>${(suggested.get(id) ?? values.slice(0, SUGGESTED)).map(counted => html`<option value=${counted.value}></option>`)}</datalist>
+      @change=${(event: Event) => chosen(typedValue(layer.collection, keys[key] ?? '', (event.target as HTMLInputElement).value.trim()))} />
+    <datalist id=${id}>${(suggested.get(id) ?? values.slice(0, SUGGESTED)).map(counted => html`<option value=${counted.value}>${shown(counted.value)}</option>`)}</datalist>
   </label>`;
 }
 
@@ -78,9 +81,12 @@ function valuesOf(collection: string, key: number, filters: ReturnType<typeof fi
 async function suggestFor(id: string, collection: string, key: number, filters: Filter[], prefix: string): Promise<void> {
   const path = at(store.collectionOf(collection), collection);
   const name = store.keysOf(collection)[key] ?? '';
-  const values = await latest.run(signal => keyValues(path, name, filters, { prefix, limit: SUGGESTED }, signal)).catch(() => undefined);
+  const sample = beginsDate(prefix) ? await dateSample(collection, name).catch(() => null) : null;
+  const stored = sample === null ? prefix : inFormOf(sample, prefix, false);
+  const values = await latest
+    .run(signal => keyValues(path, name, filters, { prefix: stored, limit: SUGGESTED }, signal))
+    .catch(() => undefined);
   if (!values) return;
-  if (suggested.size >= KNOWN_MAX) suggested.clear();
   suggested.set(id, values);
   store.set({});
 }

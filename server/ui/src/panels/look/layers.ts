@@ -1,7 +1,7 @@
 /** The layers, the topmost first; the active one opens to its editor. */
 import { html, type TemplateResult } from 'lit-html';
 import { repeat } from 'lit-html/directives/repeat.js';
-import { showDate } from '../../state/dates';
+import { showValue } from '../../state/date-keys';
 import { copyLayer, type Layer } from '../../state/layer';
 import { store } from '../../state/store';
 import { segmented, slider } from '../../widgets/fields';
@@ -9,7 +9,8 @@ import { icon, iconButton } from '../../widgets/icons';
 import { stylePanel } from '../style/style';
 import { editor } from './editor';
 
-export function layersPanel(fly: (layer: Layer) => void): TemplateResult {
+/** `fly` goes to a layer, where there is a map. */
+export function layersPanel(fly: ((layer: Layer) => void) | null): TemplateResult {
   const { layers } = store.now;
   if (layers.length === 0) {
     return html`<div class="empty small"><p>No layer is shown.</p>
@@ -28,14 +29,15 @@ export function layersPanel(fly: (layer: Layer) => void): TemplateResult {
 export function titleOf(layer: Layer): string {
   const first = layer.channels[0] ?? [];
   const head = layer.kind === 'singleband' ? first : first.slice(0, -1);
-  const named = head.map(value => (value === null ? '*' : showDate(value))).filter(value => value !== '*');
+  const keys = store.keysOf(layer.collection);
+  const named = head.flatMap((value, i) => (value === null ? [] : [showValue(layer.collection, keys[i] ?? '', value)]));
   const bands = layer.channels.map(tuple => tuple.at(-1) ?? '*');
   if (layer.kind === 'rgb') named.push(bands.join(' '));
   if (layer.kind === 'compute') named.push(layer.expression || 'band maths');
   return named.filter((value, i) => value !== named[i - 1]).join(' · ') || 'everything';
 }
 
-function card(layer: Layer, fly: (layer: Layer) => void): TemplateResult {
+function card(layer: Layer, fly: ((layer: Layer) => void) | null): TemplateResult {
   const { active, info, layers, compare } = store.now;
   const known = info[layer.id];
   const open = layer.id === active;
@@ -71,7 +73,7 @@ function card(layer: Layer, fly: (layer: Layer) => void): TemplateResult {
       open
         ? html`<div class="layer-body">
           ${
-            compare === null
+            compare === null || !fly
               ? null
               : segmented(
                   'Side of the swipe',
@@ -87,7 +89,7 @@ function card(layer: Layer, fly: (layer: Layer) => void): TemplateResult {
           ${editor(layer)} ${stylePanel(layer)}
           ${slider({ label: 'Opacity', value: layer.opacity, min: 0, max: 1, step: 0.01, reset: 1, show: v => `${Math.round(v * 100)} %`, change: opacity => store.changeLayer(layer.id, { opacity }) })}
           <div class="layer-tools">
-            <button type="button" class="small" @click=${() => fly(layer)}>${icon('frame')} Zoom to</button>
+            ${fly ? html`<button type="button" class="small" @click=${() => fly(layer)}>${icon('frame')} Zoom to</button>` : null}
             <button type="button" class="small" @click=${twin}>${icon('twin')} Duplicate</button>
             ${iconButton('up', `Move ${title} up`, () => move(1), { disabled: index === layers.length - 1 })}
             ${iconButton('down', `Move ${title} down`, () => move(-1), { disabled: index === 0 })}

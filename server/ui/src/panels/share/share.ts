@@ -1,5 +1,6 @@
 /** What can be taken away: a link to this view, URLs, snippets, a picture, values. */
 import { html, type TemplateResult } from 'lit-html';
+import type { View } from '../../map/view';
 import { link } from '../../state/hash';
 import { store } from '../../state/store';
 import { copyable } from '../../widgets/copy';
@@ -7,9 +8,10 @@ import { choice } from '../../widgets/fields';
 import { icon } from '../../widgets/icons';
 import { geotiffUrl } from '../ask/answers';
 import { titleOf } from '../look/layers';
+import { savePicture } from './picture';
 import { snippets, urlsOf } from './snippets';
 
-export function sharePanel(actions: { png: () => void; bounds: () => [number, number, number, number] }): TemplateResult {
+export function sharePanel(view: View | null): TemplateResult {
   const { layers } = store.now;
   const layer = store.activeLayer ?? layers.at(-1);
   const body = () => {
@@ -17,15 +19,15 @@ export function sharePanel(actions: { png: () => void; bounds: () => [number, nu
     const { xyz, tilejson, wmts, preview } = urlsOf(layer);
     return html`
       ${layers.length > 1 ? choice({ label: 'Layer', value: layer.id, options: layers.map(l => [l.id, titleOf(l)] as const), change: active => store.set({ active }) }) : null}
-      ${copyable('XYZ tiles', xyz, { name: 'xyz' })} ${copyable('TileJSON', tilejson, { name: 'tilejson' })} ${copyable('WMTS', wmts, { name: 'wmts' })}
+      ${copyable('XYZ tiles', xyz, { name: 'xyz' })} ${copyable('TileJSON', tilejson, { name: 'tilejson' })} ${wmts ? copyable('WMTS', wmts, { name: 'wmts' }) : null}
       ${snippets(layer).map(([name, text]) => copyable(name, text, { block: true }))}
       <div class="layer-tools">
-        ${layer.kind === 'rgb' ? null : html`<a class="button small" download href=${geotiffUrl(layer.id, actions.bounds())}>${icon('download')} GeoTIFF of this view</a>`}
+        ${layer.kind === 'rgb' || !view ? null : html`<a class="button small" download href=${geotiffUrl(layer.id, view.bounds())}>${icon('download')} GeoTIFF of this view</a>`}
         <a class="button small" href=${preview} target="_blank" rel="noopener">${icon('frame')} Preview of all of it</a>
       </div>`;
   };
   return html`${copyable('Link to this page as it is', link(), { name: 'link' })}
-    <div class="layer-tools"><button type="button" class="small" @click=${actions.png}>${icon('download')} PNG of this view</button></div>
+    ${view ? html`<div class="layer-tools"><button type="button" class="small" @click=${() => savePicture(view)}>${icon('download')} PNG of this view</button></div>` : null}
     <h3>The layer</h3>
     ${body()}`;
 }

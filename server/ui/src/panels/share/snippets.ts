@@ -1,16 +1,17 @@
 /** URLs of a layer, and what to paste into Leaflet, MapLibre and QGIS. */
 import { absolute, query, segments } from '../../api/client';
 import { at } from '../../api/collections';
-import { filterParams } from '../../api/datasets';
+import { type Filter, filterParams } from '../../api/datasets';
 import { fixed } from '../../state/choose';
-import { type Layer, layerUrl } from '../../state/layer';
+import { isMosaic, type Layer, layerUrl } from '../../state/layer';
 import { placeOf } from '../../state/resolve';
 import { store } from '../../state/store';
 
 export interface LayerUrls {
   xyz: string;
   tilejson: string;
-  wmts: string;
+  /** Datasets, each on its own: a mosaic of many is none. */
+  wmts: string | null;
   preview: string;
 }
 
@@ -21,13 +22,19 @@ export function urlsOf(layer: Layer): LayerUrls {
   // The stretch that was chosen for the reader, so that all see the same.
   const params = new URLSearchParams(info?.tiles?.split('?')[1] ?? '');
   const explicit = { ...layer, stretches: layer.stretches.map((own, i) => own ?? spoken(params, layer, i)) };
-  const filters = query(filterParams(fixed(keys, layer.channels[0] ?? [])));
+  const filters = query(filterParams(datasetsOf(keys, layer)));
   return {
     xyz: absolute(path + layerUrl(explicit, keys, '{z}/{x}/{y}.png')),
     tilejson: absolute(path + layerUrl(explicit, keys, 'tilejson.json')),
-    wmts: absolute(`${path}wmts${filters ? `?${filters}` : ''}`),
+    wmts: isMosaic(layer) ? null : absolute(`${path}wmts?${filters}`),
     preview: absolute(path + layerUrl(explicit, keys, 'preview.png')),
   };
+}
+
+/** Conditions that the datasets of all channels meet. */
+function datasetsOf(keys: readonly string[], layer: Layer): Filter[] {
+  const all = layer.channels.flatMap(tuple => fixed(keys, tuple));
+  return all.filter((filter, i) => all.findIndex(other => other.key === filter.key && other.value === filter.value) === i);
 }
 
 function spoken(params: URLSearchParams, layer: Layer, channel: number): [number, number] | null {
@@ -41,9 +48,9 @@ export function snippets(layer: Layer): readonly (readonly [string, string])[] {
   const json = store.now.info[layer.id]?.tileJson;
   const [west, south, right, north] = placeOf(layer) ?? [-180, -85, 180, 85];
   const east = right < west ? right + 360 : right;
-  const attribution = json?.attribution ? `, attribution: ${JSON.stringify(json.attribution)}` : '';
+  const attribution = json?.attribution ? `, attribution: ${JSON.stringify(json.attribution.replace(/</g, '&lt;'))}` : '';
   const leaflet = `const map = L.map('map').fitBounds([[${south}, ${west}], [${north}, ${east}]]);
-L.tileLayer(${JSON.stringify(xyz)}, { maxNativeZoom: ${json?.maxzoom ?? 18}, maxZoom: 22${attribution} }).addTo(map);`;
+L.tileLayer(${JSON.stringify(xyz)}, { maxNativeZoom: ${json?.maxzoom ?? 18}, maxZoom: 22${isMosaic(layer) ? `, minZoom: ${json?.minzoom ?? 0}` : ''}${attribution} }).addTo(map);`;
   const maplibre = `map.addSource('kiln', { type: 'raster', url: ${JSON.stringify(tilejson)}, tileSize: 256 });
 map.addLayer({ id: 'kiln', type: 'raster', source: 'kiln' });`;
   const uri = `type=xyz&zmin=0&zmax=${json?.maxzoom ?? 18}&url=${encodeURIComponent(xyz.replace(/%5B/gi, '[').replace(/%5D/gi, ']'))}`;

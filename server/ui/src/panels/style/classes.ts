@@ -12,27 +12,23 @@ export interface Class {
   hidden: boolean;
 }
 
-/** What the server said the classes are, before any was hidden. */
-const known = new Map<string, Class[]>();
-
 export function showsClasses(layer: Layer, info: LayerInfo): boolean {
   return layer.kind === 'singleband' && (layer.classes !== null || info.legend?.type === 'categories');
 }
 
+/** The classes of the data, and those that have a color and are of another date. */
 export function classesOf(layer: Layer, info: LayerInfo): Class[] {
-  const name = `${layer.collection}/${layer.channels[0]?.join('/')}`;
-  if (info.legend?.type === 'categories') {
-    const told = info.legend.categories.map(c => ({ value: String(c.value), label: c.label, color: c.color.slice(0, 7), hidden: false }));
-    const before = known.get(name) ?? [];
-    const merged = layer.classes ? before.map(old => told.find(c => c.value === old.value) ?? { ...old, hidden: true }) : told;
-    const added = told.filter(c => !merged.some(old => old.value === c.value));
-    known.set(name, [...merged.map(c => ({ ...c, label: c.label ?? before.find(old => old.value === c.value)?.label ?? null })), ...added]);
-  }
+  const told = info.legend?.type === 'categories' ? info.legend.categories : [];
   const labels = new Map(info.metadata[0]?.categories.map(c => [String(c.value), c.label]));
-  return (known.get(name) ?? []).map(c => ({
-    ...c,
+  const own = layer.classes ?? {};
+  const color = (value: string, other: string) => (own[value] ? `#${own[value]}` : other).slice(0, 7);
+  const here = told.map(c => ({ value: String(c.value), label: c.label, color: c.color }));
+  const others = Object.keys(own).filter(value => !here.some(c => c.value === value));
+  return [...here, ...others.map(value => ({ value, label: null, color: '' }))].map(c => ({
+    value: c.value,
     label: c.label ?? labels.get(c.value) ?? null,
-    hidden: layer.classes !== null && !(c.value in layer.classes),
+    color: color(c.value, c.color),
+    hidden: layer.classes !== null && !(c.value in own),
   }));
 }
 

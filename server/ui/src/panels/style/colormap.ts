@@ -35,10 +35,12 @@ export function colormapPicker(layer: Layer): TemplateResult {
   const flip = () => colormap && set(reversed ? colormap.slice(0, -2) : `${colormap}_r`);
   const pick = (name: string | null) => (event: Event) => {
     set(name && reversed && all.includes(`${name}_r`) ? `${name}_r` : name);
-    (event.currentTarget as HTMLElement).closest('details')?.removeAttribute('open');
+    const popup = (event.currentTarget as HTMLElement).closest('details');
+    popup?.removeAttribute('open');
+    popup?.querySelector('summary')?.focus();
   };
   return html`<div class="colormap">
-    <details class="popup" @keydown=${(event: KeyboardEvent) => event.key === 'Escape' && (event.currentTarget as HTMLElement).removeAttribute('open')}>
+    <details class="popup" @keydown=${escaped}>
       <summary aria-label="Colors: ${colormap ?? 'default'}">${ramp(layer, colormap)}<span class="names">${colormap ?? 'Default'}</span></summary>
       <div class="popup-body">
         <input type="search" placeholder="Find colors" aria-label="Find colors" .value=${wanted} @input=${(event: Event) => {
@@ -59,6 +61,15 @@ export function colormapPicker(layer: Layer): TemplateResult {
     </details>
     <button type="button" class="small" aria-pressed=${reversed} ?disabled=${!colormap} @click=${flip}>${icon('swap')} Reverse</button>
   </div>`;
+}
+
+/** Closes what is open, and nothing else. */
+function escaped(event: KeyboardEvent): void {
+  const popup = event.currentTarget as HTMLDetailsElement;
+  if (event.key !== 'Escape' || !popup.open) return;
+  event.stopPropagation();
+  popup.open = false;
+  popup.querySelector('summary')?.focus();
 }
 
 /** A strip of a color map; grey, or what the legend says, where none is named. */

@@ -1,9 +1,10 @@
-/** A histogram of what is seen of a layer that has none in the catalogue: band maths, and mosaics. */
+/** A histogram of what is seen of a layer that has none in the catalogue: band maths, mosaics, and datasets without one. */
 import { Latest } from '../../api/client';
 import { at, turns } from '../../api/collections';
 import type { Histogram } from '../../api/metadata';
 import { values } from '../../api/pictures';
 import { type Layer, layerUrl } from '../../state/layer';
+import { perLayer } from '../../state/per-layer';
 import { store } from '../../state/store';
 import { histogramOf } from '../../widgets/histogram';
 
@@ -22,20 +23,16 @@ interface Entry {
   timer: number;
 }
 
-const entries = new Map<string, Entry>();
+/** By layer and channel. */
+const entries = perLayer<Entry>(entry => {
+  clearTimeout(entry.timer);
+  entry.latest.stop();
+});
 let boundsOf: () => readonly [number, number, number, number] = () => [-180, -85, 180, 85];
 
 /** Says what is seen. */
 export function sampleFrom(bounds: typeof boundsOf): void {
   boundsOf = bounds;
-  store.on(['layers'], now => {
-    for (const [name, entry] of entries) {
-      if (now.layers.some(layer => name.startsWith(`${layer.id}/`))) continue;
-      clearTimeout(entry.timer);
-      entry.latest.stop();
-      entries.delete(name);
-    }
-  });
 }
 
 /** The newest there is; a better one is asked for if the layer or the view changed. */
@@ -61,12 +58,13 @@ export function sampleOf(layer: Layer, channel: number): Sample | null {
   const url =
     path +
     layerUrl(of, store.keysOf(layer.collection), 'crop.npy', [
-      ['bbox', bbox.map(n => n.toFixed(4)).join(',')],
+      ['bbox', bbox.map(n => n.toFixed(6)).join(',')],
       ['width', String(PIXELS)],
       ['height', String(PIXELS)],
     ]);
-  if (entry.asked !== url) {
-    entry.asked = url;
+  const question = `${store.now.generation} ${url}`;
+  if (entry.asked !== question) {
+    entry.asked = question;
     clearTimeout(entry.timer);
     entry.timer = window.setTimeout(() => void ask(entry, url), SETTLE_MS);
   }
@@ -80,7 +78,8 @@ async function ask(entry: Entry, url: string): Promise<void> {
     entry.sample = histogramOf(found) ?? entry.sample;
     store.set({});
   } catch {
-    // The layer itself says what is wrong with it.
+    // The layer itself says what is wrong with it; it is asked again when the page is next drawn.
+    entry.asked = '';
   }
 }
 
@@ -93,5 +92,5 @@ function inside(view: readonly number[], bounds: readonly number[] | undefined):
   const parts = shifts.map(shift => [Math.max(w - shift, west), Math.min(e - shift, east)] as const);
   const [a, c] = parts.reduce((best, part) => (part[1] - part[0] > best[1] - best[0] ? part : best));
   const [b, d] = [Math.max(s, south), Math.min(n, north)];
-  return c - a > 1e-4 && d - b > 1e-4 ? [a, b, c, d] : null;
+  return c - a > 1e-6 && d - b > 1e-6 ? [a, b, c, d] : null;
 }

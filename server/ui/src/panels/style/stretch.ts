@@ -46,7 +46,9 @@ export function resolved(layer: Layer, channel: number): [number, number] | null
 
 function one(layer: Layer, channel: number, label: string, color: string, height: number): TemplateResult {
   const known = store.now.info[layer.id]?.metadata[channel];
-  const sampled = layer.kind === 'compute' || isMosaic(layer) ? sampleOf(layer, channel) : null;
+  // What is known of a dataset may be without a histogram.
+  const lacking = known !== undefined && !known?.histogram;
+  const sampled = layer.kind === 'compute' || isMosaic(layer) || lacking ? sampleOf(layer, channel) : null;
   const found = sampled?.histogram ?? (layer.kind === 'compute' ? null : known?.histogram);
   const stretch = resolved(layer, channel);
   const change = (next: [number, number]) => {
@@ -74,7 +76,7 @@ function one(layer: Layer, channel: number, label: string, color: string, height
             change,
             ...(ramp ? { ramp } : {}),
           })
-        : html`<div class="histogram waiting" style="height:${height}px">${layer.kind === 'compute' ? 'values of the view follow' : ''}</div>`
+        : html`<div class="histogram waiting" style="height:${height}px">${layer.kind === 'compute' || lacking ? 'values of the view follow' : ''}</div>`
     }
     ${
       stretch
