@@ -8,6 +8,8 @@ test('a catalogue of 100,000 datasets is searched and scrolled without waiting',
   test.skip(url === '', 'KILN_LARGE_URL names no server of a large catalogue');
   await page.goto(url);
   await expect(page.locator('.dataset-row').first()).toBeVisible();
+  // By now a person has seen the page; drawing a map in software keeps a browser from all else.
+  await expect(page.locator('main[aria-busy=false]')).toBeVisible();
   const times: number[] = [];
   for (const text of ['2', '20', '202', '']) {
     const began = Date.now();
@@ -35,5 +37,5 @@ test('a catalogue of 100,000 datasets is searched and scrolled without waiting',
   console.log(
     `suggestions after ${times.join(', ')} ms; the slowest of 60 frames while scrolling through all took ${frames.at(-1)?.toFixed(0)} ms`,
   );
-  expect(Math.min(...times)).toBeLessThan(ANSWER_MS);
+  expect(Math.max(...times)).toBeLessThan(ANSWER_MS);
 });
