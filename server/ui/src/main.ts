@@ -89,7 +89,9 @@ function openMap(home: HTMLElement, twin: HTMLElement): View | null {
   try {
     return new View(home, twin);
   } catch (error) {
-    store.set({ mapless: said(error) });
+    // MapLibre says it in JSON, with all that it asked for.
+    const reason = /"statusMessage":"([^"]*)"/.exec(said(error))?.[1];
+    store.set({ mapless: reason || said(error) });
     return null;
   }
 }
