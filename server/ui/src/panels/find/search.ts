@@ -23,7 +23,7 @@ interface DateKey {
 }
 
 const PER_KEY = 6;
-const SETTLE_MS = 80;
+const SETTLE_MS = 40;
 
 let text = '';
 let open = false;
@@ -121,7 +121,9 @@ async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
   const keys = store.keysOf(collection);
   const path = at(store.collectionOf(collection), collection);
   const others = (key: string) => filters.filter(filter => filter.key !== key || filter.op !== 'is');
-  const dates = typed ? await dateKeys(collection).catch(() => []) : [];
+  // Asked for before anything is typed, so that what is typed need not wait for it.
+  const asked = dateKeys(collection).catch(() => []);
+  const dates = typed ? await asked : [];
   // A date is shown in another form than it may be stored in.
   const stored = (key: string) => {
     const sample = beginsDate(typed) ? dates.find(date => date.key === key)?.sample : undefined;
