@@ -58,42 +58,33 @@ impl<T: Sample> Plane<'_, T> {
     #[inline(always)]
     pub(super) fn bilinear(&self, span: &Span, out: &mut [T], valid: &mut [u8]) {
         let widen = widened(span.scale);
-        let (is_plain, is_close) = (widen == [1.0; 2], widen.iter().all(|widen| *widen <= WIDE_MAX));
+        let is_close = widen.iter().all(|widen| *widen <= WIDE_MAX);
+        let is_short =
+            [span.dx, span.dy].iter().all(|step| step.abs() * ((PIECE + WIDE_TAPS) as f64) < REACH_MAX as f64);
         for (n, (out, valid)) in out.chunks_mut(PIECE).zip(valid.chunks_mut(PIECE)).enumerate() {
             let piece = span.part(n * PIECE, out.len());
-            let is_short =
-                [piece.dx, piece.dy].iter().all(|step| step.abs() * ((PIECE + WIDE_TAPS) as f64) < REACH_MAX as f64);
-            match (is_short && is_close, is_plain) {
-                (true, true) => self.plain(&piece, out, valid),
-                (true, false) => self.wide(&piece, widen, out, valid),
+            match (is_short && is_close, widen == [1.0; 2]) {
+                (true, true) => self.piece::<PLAIN_TAPS>(&piece, widen, out, valid),
+                (true, false) => self.piece::<WIDE_TAPS>(&piece, widen, out, valid),
                 (false, _) => self.weighted(Kernel::Bilinear, &piece, out, valid),
             }
         }
     }
 
     #[inline(always)]
-    fn plain(&self, piece: &Span, out: &mut [T], valid: &mut [u8]) {
-        let Some(around) = self.around(piece, [0.5; 2], PLAIN_TAPS) else {
-            return self.gathered::<PLAIN_TAPS>(piece, [1.0; 2], false, out, valid);
-        };
-        match self.valid_within(around) {
-            0 => {}
-            count if count == around.width * around.height => {
-                self.lerped(piece, around, out);
-                valid.fill(255);
+    fn piece<const N: usize>(&self, piece: &Span, widen: [f64; 2], out: &mut [T], valid: &mut [u8]) {
+        let around = self.around(piece, widen.map(|widen| widen - 0.5), N);
+        match around.map(|around| (around, self.valid_within(around))) {
+            Some((_, 0)) => {}
+            Some((around, count)) if count == around.width * around.height => {
+                if N == PLAIN_TAPS {
+                    self.lerped(piece, around, out);
+                    valid.fill(255);
+                } else {
+                    self.gathered::<N>(piece, widen, true, out, valid);
+                }
             }
-            _ => self.gathered::<PLAIN_TAPS>(piece, [1.0; 2], false, out, valid),
-        }
-    }
-
-    #[inline(always)]
-    fn wide(&self, piece: &Span, widen: [f64; 2], out: &mut [T], valid: &mut [u8]) {
-        let around = self.around(piece, widen.map(|widen| widen - 0.5), WIDE_TAPS);
-        let whole = around.map(|around| (self.valid_within(around), around.width * around.height));
-        match whole {
-            Some((0, _)) => {}
-            Some((count, all)) => self.gathered::<WIDE_TAPS>(piece, widen, count == all, out, valid),
-            None => self.gathered::<WIDE_TAPS>(piece, widen, false, out, valid),
+            _ => self.gathered::<N>(piece, widen, false, out, valid),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A tile, in order of flow: `plan` (what to read and how to paint it, hashed before any I/O) → `cog` (byte ranges) → `decode` (samples) →
-//! `image` and `means` (onto the tile's pixels) → `expression` (band maths), `mosaic` (several scenes) → `scale`, `transform`, `colormap` (to 8 bits) → `encode`
-//! (pictures), `values` (numbers). `render` strings the CPU half together.
+//! `image` and `means` (onto the tile's pixels) → `expression` (band maths), `mosaic` (several scenes) → `scale`, `transform`, `colormap` (to 8
+//! bits) → `encode` (pictures), `values` (numbers). `render` strings the CPU half together.
 
 mod canon;
 pub(crate) mod cog;

@@ -1,7 +1,7 @@
 //! What came into a catalogue since an earlier one of the same store.
 //!
-//! A row of `datasets` gets an id above all there ever were, so that those that are left stand in the order in which they came in. From the newest down, the first
-//! one that the earlier catalogue has under the same id ends what came since: the cost is that of what changed, whatever there is.
+//! A row of `datasets` gets an id above all there ever were, so that those that are left stand in the order in which they came in. From the newest
+//! down, the first one that the earlier catalogue has under the same id ends what came since: the cost is that of what changed, whatever there is.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 

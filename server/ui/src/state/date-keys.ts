@@ -1,7 +1,7 @@
 /** Which keys of a collection are dates, by their values: only those are shown and typed as dates. */
 import { at } from '../api/collections';
 import { keyValues } from '../api/datasets';
-import { areDates, inFormOf, showDate, timeOf } from './dates';
+import { areDates, beginsDate, inFormOf, showDate, timeOf } from './dates';
 import { store } from './store';
 
 const LOOKED_AT = 60;
@@ -45,6 +45,12 @@ export function showValue(collection: string, key: string, value: string): strin
 /** What was typed for a key, a date in the form of the key's values. */
 export function typedValue(collection: string, key: string, typed: string): string {
   const sample = dateForm(collection, key, typed);
+  return sample === null ? typed : inFormOf(sample, typed, false);
+}
+
+/** What was typed so far for a key, in the form that a date of it is stored in. */
+export async function storedForm(collection: string, key: string, typed: string): Promise<string> {
+  const sample = beginsDate(typed) ? await dateSample(collection, key).catch(() => null) : null;
   return sample === null ? typed : inFormOf(sample, typed, false);
 }
 

@@ -4,8 +4,8 @@ import { live } from 'lit-html/directives/live.js';
 import { Latest } from '../../api/client';
 import { at } from '../../api/collections';
 import { type Filter, keyValues } from '../../api/datasets';
-import { dateSample, showValue } from '../../state/date-keys';
-import { beginsDate, inFormOf, showDate, showEnd, timeOf } from '../../state/dates';
+import { dateSample, showValue, storedForm } from '../../state/date-keys';
+import { inFormOf, showDate, showEnd, timeOf } from '../../state/dates';
 import { store } from '../../state/store';
 import { icon } from '../../widgets/icons';
 
@@ -124,14 +124,15 @@ async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
   // Asked for before anything is typed, so that what is typed need not wait for it.
   const asked = dateKeys(collection).catch(() => []);
   const dates = typed ? await asked : [];
-  // A date is shown in another form than it may be stored in.
-  const stored = (key: string) => {
-    const sample = beginsDate(typed) ? dates.find(date => date.key === key)?.sample : undefined;
-    return sample === undefined ? typed : inFormOf(sample, typed, false);
-  };
   const found = await Promise.all(
     keys.map(async key => {
-      const known = await keyValues(path, key, others(key), { prefix: stored(key), limit: PER_KEY }, signal).catch(() => []);
+      const known = await keyValues(
+        path,
+        key,
+        others(key),
+        { prefix: await storedForm(collection, key, typed), limit: PER_KEY },
+        signal,
+      ).catch(() => []);
       return known.map(({ value, count }): Suggestion => ({ filter: { key, op: 'is', value }, text: '', detail: String(count) }));
     }),
   );
@@ -142,7 +143,8 @@ async function ask(typed: string, signal: AbortSignal): Promise<Suggestion[]> {
     list.push({ filter: { key, op: 'from', value: from }, text: `from ${showDate(typed)}`, detail: 'range' });
     list.push({ filter: { key, op: 'to', value: to }, text: `until ${showDate(typed)}`, detail: 'range' });
   }
-  for (const key of keys) list.push({ filter: { key, op: 'has', value: stored(key) }, text: `contains “${typed}”`, detail: '' });
+  for (const key of keys)
+    list.push({ filter: { key, op: 'has', value: await storedForm(collection, key, typed) }, text: `contains “${typed}”`, detail: '' });
   return list;
 }
 

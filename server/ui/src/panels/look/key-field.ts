@@ -4,8 +4,7 @@ import { Latest } from '../../api/client';
 import { at } from '../../api/collections';
 import { type Counted, type Filter, keyValues } from '../../api/datasets';
 import { fixed } from '../../state/choose';
-import { dateSample, showValue, typedValue } from '../../state/date-keys';
-import { beginsDate, inFormOf } from '../../state/dates';
+import { showValue, storedForm, typedValue } from '../../state/date-keys';
 import type { Layer, Tuple } from '../../state/layer';
 import { perLayer } from '../../state/per-layer';
 import { store } from '../../state/store';
@@ -81,8 +80,7 @@ function valuesOf(collection: string, key: number, filters: ReturnType<typeof fi
 async function suggestFor(id: string, collection: string, key: number, filters: Filter[], prefix: string): Promise<void> {
   const path = at(store.collectionOf(collection), collection);
   const name = store.keysOf(collection)[key] ?? '';
-  const sample = beginsDate(prefix) ? await dateSample(collection, name).catch(() => null) : null;
-  const stored = sample === null ? prefix : inFormOf(sample, prefix, false);
+  const stored = await storedForm(collection, name, prefix);
   const values = await latest
     .run(signal => keyValues(path, name, filters, { prefix: stored, limit: SUGGESTED }, signal))
     .catch(() => undefined);
