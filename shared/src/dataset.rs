@@ -22,8 +22,8 @@ pub struct Dataset {
 
 /// All that is needed to read a block of a COG. Datasets of one pixel-interleaved COG repeat it.
 ///
-/// The file is a little-endian BigTIFF. For each level, `TileOffsets` is an array of u64 and `TileByteCounts` one of u32, in row-major order of
-/// the level's blocks. A byte count of 0 is a sparse block: nothing valid in it. The mask block, where there is one, follows its image block
+/// The file is a little-endian BigTIFF. For each level, `TileOffsets` and `TileByteCounts` are arrays of integers, in row-major order of the
+/// level's blocks. A byte count of 0 is a sparse block: nothing valid in it. The mask block, where there is one, follows its image block
 /// after eight bytes (the trailer of the one and the leader of the other), so that one range read brings both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CogLayout {
@@ -41,6 +41,10 @@ pub struct CogLayout {
     pub placement: Placement,
     /// Bytes before the first block: reading that many brings every table.
     pub header_bytes: u64,
+    /// Bytes of a `TileOffsets` entry: 4, or 8 in a file beyond 4 GiB.
+    pub offset_bytes: u8,
+    /// Bytes of a `TileByteCounts` entry: 2, or 4 where a block has 64 KiB or more.
+    pub count_bytes: u8,
     /// Where each level's tables lie, from `maxzoom` down to `minzoom`.
     pub levels: Vec<Level>,
 }
@@ -55,9 +59,9 @@ impl CogLayout {
 /// Where a level's tables lie in the file, in bytes from its start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Level {
-    /// `TileOffsets`, u64 each.
+    /// `TileOffsets`.
     pub offsets_at: u64,
-    /// `TileByteCounts`, u32 each.
+    /// `TileByteCounts`.
     pub counts_at: u64,
     /// The same of the level's mask, if `validity` is `Mask`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,9 +71,9 @@ pub struct Level {
 /// Where a mask level's tables lie.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MaskTables {
-    /// `TileOffsets`, u64 each.
+    /// `TileOffsets`.
     pub offsets_at: u64,
-    /// `TileByteCounts`, u32 each.
+    /// `TileByteCounts`.
     pub counts_at: u64,
 }
 

@@ -16,6 +16,10 @@ const ZSTD_LEVEL: i32 = 1;
 /// more for such a block, which then decodes in two thirds of the time. Smooth pixels have matches wherever one looks.
 const ZSTD_TARGET_LENGTH: u32 = 16;
 const ZSTD_MIN_MATCH: u32 = 7;
+/// Bytes of floats by significance hold real matches among noise: two tables find the long ones first, and four bytes in a row are no match but
+/// chance. Elevation takes 1.2 ms a block instead of 0.7, is 1 to 10 % smaller, and decodes in four fifths of the time.
+const ZSTD_FLOAT_LEVEL: i32 = 3;
+const ZSTD_FLOAT_MIN_MATCH: u32 = 6;
 
 /// Bytes of a decoded mask block: a bit per pixel.
 pub(super) const MASK_BYTES: usize = TILE_PIXELS / 8;
@@ -187,12 +191,17 @@ fn difference<T: Sample>(row: &[T], stride: usize, out: &mut [u8]) {
 }
 
 fn compressor(predictor: Predictor) -> std::io::Result<zstd::bulk::Compressor<'static>> {
-    let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-    if predictor == Predictor::Horizontal {
-        compressor.set_parameter(CParameter::TargetLength(ZSTD_TARGET_LENGTH))?;
-        compressor.set_parameter(CParameter::MinMatch(ZSTD_MIN_MATCH))?;
-        // Else a target length would turn Huffman off.
-        compressor.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable))?;
+    let level = if predictor == Predictor::FloatingPoint { ZSTD_FLOAT_LEVEL } else { ZSTD_LEVEL };
+    let mut compressor = zstd::bulk::Compressor::new(level)?;
+    match predictor {
+        Predictor::Horizontal => {
+            compressor.set_parameter(CParameter::TargetLength(ZSTD_TARGET_LENGTH))?;
+            compressor.set_parameter(CParameter::MinMatch(ZSTD_MIN_MATCH))?;
+            // Else a target length would turn Huffman off.
+            compressor.set_parameter(CParameter::LiteralCompressionMode(ParamSwitch::Enable))?;
+        }
+        Predictor::FloatingPoint => compressor.set_parameter(CParameter::MinMatch(ZSTD_FLOAT_MIN_MATCH))?,
+        Predictor::None => {}
     }
     Ok(compressor)
 }

@@ -84,6 +84,13 @@ pub(super) struct Sizes {
     pub(super) mask: Vec<u32>,
 }
 
+/// The types of the entries of all tables: the narrowest that hold them.
+#[derive(Debug)]
+struct Tables {
+    offsets: Kind,
+    counts: Kind,
+}
+
 /// A header in bytes.
 #[derive(Debug)]
 pub(super) struct LaidOut {
@@ -96,20 +103,30 @@ pub(super) struct LaidOut {
 impl Header {
     /// Lays out the file. `sizes` go from full resolution to the smallest overview.
     pub(super) fn lay_out(&self, sizes: &[Sizes]) -> LaidOut {
+        let small = sizes.iter().flat_map(|s| s.image.iter().chain(&s.mask)).all(|size| u16::try_from(*size).is_ok());
+        let tables = Tables { offsets: Kind::Long, counts: if small { Kind::Short } else { Kind::Long } };
+        let laid_out = self.lay_out_with(sizes, &tables);
+        if u32::try_from(laid_out.bytes).is_ok() {
+            return laid_out;
+        }
+        self.lay_out_with(sizes, &Tables { offsets: Kind::Long8, ..tables })
+    }
+
+    fn lay_out_with(&self, sizes: &[Sizes], kinds: &Tables) -> LaidOut {
         let masked = self.validity == Validity::Mask;
         let mut out = file_header(masked);
         let mut next = 8;
         let mut levels = Vec::with_capacity(sizes.len());
         let mut color_map_at = None;
         for level in 0..sizes.len() {
-            let (places, after) = ifd::append(&mut out, next, &self.image_entries(level, color_map_at));
+            let (places, after) = ifd::append(&mut out, next, &self.image_entries(level, kinds, color_map_at));
             next = after;
             color_map_at = color_map_at.or(places.get(&tag::COLOR_MAP).copied());
             let place = |tag| places.get(&tag).copied().unwrap_or_default();
             let mut tables =
                 Level { offsets_at: place(tag::TILE_OFFSETS), counts_at: place(tag::TILE_BYTE_COUNTS), mask: None };
             if masked {
-                let (places, after) = ifd::append(&mut out, next, &self.mask_entries(level));
+                let (places, after) = ifd::append(&mut out, next, &self.mask_entries(level, kinds));
                 next = after;
                 let place = |tag| places.get(&tag).copied().unwrap_or_default();
                 tables.mask =
@@ -117,7 +134,7 @@ impl Header {
             }
             levels.push(tables);
         }
-        let bytes = fill_tables(&mut out, &levels, sizes);
+        let bytes = fill_tables(&mut out, &levels, kinds, sizes);
         let layout = CogLayout {
             data_type: self.data_type,
             samples: self.samples,
@@ -126,12 +143,14 @@ impl Header {
             validity: self.validity,
             placement: self.placement,
             header_bytes: out.len() as u64,
+            offset_bytes: kinds.offsets.bytes() as u8,
+            count_bytes: kinds.counts.bytes() as u8,
             levels,
         };
         LaidOut { header: out, layout, bytes }
     }
 
-    fn image_entries(&self, level: usize, color_map_at: Option<u64>) -> Vec<Entry> {
+    fn image_entries(&self, level: usize, kinds: &Tables, color_map_at: Option<u64>) -> Vec<Entry> {
         let samples = usize::from(self.samples);
         let mut entries = vec![Entry::long(tag::SUBFILE_TYPE, if level == 0 { 0 } else { SUBFILE_REDUCED })];
         entries.extend(self.size_entries(level));
@@ -155,7 +174,7 @@ impl Header {
         } else if !self.color_map.is_empty() {
             entries.push(Entry::shorts(tag::COLOR_MAP, &self.color_map));
         }
-        entries.extend(self.tile_entries(level));
+        entries.extend(self.tile_entries(level, kinds));
         if self.validity == Validity::Alpha {
             entries.push(Entry::shorts(tag::EXTRA_SAMPLES, &[UNASSOCIATED_ALPHA]));
         }
@@ -173,7 +192,7 @@ impl Header {
         entries
     }
 
-    fn mask_entries(&self, level: usize) -> Vec<Entry> {
+    fn mask_entries(&self, level: usize, kinds: &Tables) -> Vec<Entry> {
         let kind = SUBFILE_MASK | if level == 0 { 0 } else { SUBFILE_REDUCED };
         let mut entries = vec![Entry::long(tag::SUBFILE_TYPE, kind)];
         entries.extend(self.size_entries(level));
@@ -182,7 +201,7 @@ impl Header {
         entries.push(Entry::shorts(tag::PHOTOMETRIC, &[PHOTOMETRIC_MASK]));
         entries.push(Entry::shorts(tag::SAMPLES_PER_PIXEL, &[1]));
         entries.push(Entry::shorts(tag::PLANAR_CONFIGURATION, &[1]));
-        entries.extend(self.tile_entries(level));
+        entries.extend(self.tile_entries(level, kinds));
         entries
     }
 
@@ -201,14 +220,14 @@ impl Header {
         Entry::shorts(tag::COMPRESSION, &[code])
     }
 
-    fn tile_entries(&self, level: usize) -> [Entry; 4] {
+    fn tile_entries(&self, level: usize, kinds: &Tables) -> [Entry; 4] {
         let (cols, rows) = self.tiles(level);
         let blocks = cols as usize * rows as usize;
         [
             Entry::shorts(tag::TILE_WIDTH, &[TILE_SIZE as u16]),
             Entry::shorts(tag::TILE_LENGTH, &[TILE_SIZE as u16]),
-            Entry::zeros(tag::TILE_OFFSETS, Kind::Long8, blocks),
-            Entry::zeros(tag::TILE_BYTE_COUNTS, Kind::Long, blocks),
+            Entry::zeros(tag::TILE_OFFSETS, kinds.offsets, blocks),
+            Entry::zeros(tag::TILE_BYTE_COUNTS, kinds.counts, blocks),
         ]
     }
 
@@ -292,23 +311,26 @@ fn file_header(masked: bool) -> Vec<u8> {
 }
 
 /// Gives each block its place, smallest overview first, a mask block after its image block, and returns where the file ends.
-fn fill_tables(out: &mut [u8], levels: &[Level], sizes: &[Sizes]) -> u64 {
+fn fill_tables(out: &mut [u8], levels: &[Level], kinds: &Tables, sizes: &[Sizes]) -> u64 {
     let mut at = out.len() as u64;
     for (tables, sizes) in levels.iter().zip(sizes).rev() {
         for (i, size) in sizes.image.iter().enumerate() {
-            place(out, (tables.offsets_at, tables.counts_at), i, *size, &mut at);
+            place(out, kinds, (tables.offsets_at, tables.counts_at), i, *size, &mut at);
             if let (Some(mask), Some(size)) = (&tables.mask, sizes.mask.get(i)) {
-                place(out, (mask.offsets_at, mask.counts_at), i, *size, &mut at);
+                place(out, kinds, (mask.offsets_at, mask.counts_at), i, *size, &mut at);
             }
         }
     }
     at
 }
 
-fn place(out: &mut [u8], (offsets_at, counts_at): (u64, u64), i: usize, size: u32, at: &mut u64) {
+fn place(out: &mut [u8], kinds: &Tables, (offsets_at, counts_at): (u64, u64), i: usize, size: u32, at: &mut u64) {
     if size > 0 {
-        ifd::patch(out, offsets_at as usize + 8 * i, &(*at + LEADER_BYTES).to_le_bytes());
-        ifd::patch(out, counts_at as usize + 4 * i, &size.to_le_bytes());
+        let mut put = |kind: Kind, table_at: u64, value: u64| {
+            ifd::patch(out, table_at as usize + kind.bytes() * i, &value.to_le_bytes()[..kind.bytes()]);
+        };
+        put(kinds.offsets, offsets_at, *at + LEADER_BYTES);
+        put(kinds.counts, counts_at, size.into());
         *at += LEADER_BYTES + u64::from(size) + TRAILER_BYTES;
     }
 }

@@ -35,7 +35,7 @@ impl Kind {
         [Self::Ascii, Self::Short, Self::Long, Self::Double, Self::Long8].into_iter().find(|kind| *kind as u16 == code)
     }
 
-    fn bytes(self) -> usize {
+    pub(super) fn bytes(self) -> usize {
         match self {
             Self::Ascii => 1,
             Self::Short => 2,

@@ -147,7 +147,8 @@ fn sizes(file: &File, place: &Placement, images: &[Directory], masks: &[Director
     }
     let counts = |directory: &Directory, level: usize| {
         let (_, _, cols, rows) = place.at(place.maxzoom - level as u8);
-        let counts = directory.numbers(file, tag::TILE_BYTE_COUNTS, Kind::Long, BLOCKS_MAX)?;
+        let numbers = |kind| directory.numbers(file, tag::TILE_BYTE_COUNTS, kind, BLOCKS_MAX);
+        let counts = numbers(Kind::Short).or_else(|_| numbers(Kind::Long))?;
         if counts.len() as u64 != u64::from(cols) * u64::from(rows) {
             return Err(format!("{} blocks in {cols} × {rows}", counts.len()));
         }

@@ -14,7 +14,7 @@ const BLOCKS: usize = 4;
 /// Of the tables of such a file: places in 64 bits, sizes in 32.
 const OFFSETS_BYTES: usize = BLOCKS * 8;
 const HEADER_BYTES: usize = OFFSETS_BYTES + BLOCKS * 4;
-/// Level of Zstandard that the ingestor writes with.
+/// Level of Zstandard that the ingestor writes integers with.
 const ZSTD_LEVEL: i32 = 1;
 /// Values of uint16 bands, as of reflectance.
 const U16_LOW: f64 = 300.0;
@@ -25,7 +25,20 @@ pub(super) fn layout(data_type: DataType, samples: u16, compression: Compression
     let validity = if data_type.is_float() { Validity::Nodata(f64::NAN) } else { Validity::Nodata(0.0) };
     let levels = vec![Level { offsets_at: 0, counts_at: OFFSETS_BYTES as u64, mask: None }];
     let header_bytes = HEADER_BYTES as u64;
-    CogLayout { data_type, samples, compression, predictor, validity, placement: PLACE, header_bytes, levels }
+    let (offset_bytes, count_bytes) = (8, 4);
+    let placement = PLACE;
+    CogLayout {
+        data_type,
+        samples,
+        compression,
+        predictor,
+        validity,
+        placement,
+        header_bytes,
+        offset_bytes,
+        count_bytes,
+        levels,
+    }
 }
 
 /// A record of a dataset with that layout.

@@ -229,6 +229,8 @@ impl Scene {
             validity: cog.validity,
             placement: *place,
             header_bytes: at,
+            offset_bytes: 8,
+            count_bytes: 4,
             levels,
         }
     }

@@ -254,8 +254,9 @@ impl Entries {
         let cog = &source.dataset.cog;
         let level: &Level = cog.levels.get(source.level).ok_or_else(|| damaged(source, "a level is missing"))?;
         let across = u64::from(cog.placement.cols >> source.level);
-        let mut tables = vec![(level.offsets_at, 8), (level.counts_at, 4)];
-        tables.extend(level.mask.iter().flat_map(|mask| [(mask.offsets_at, 8), (mask.counts_at, 4)]));
+        let (offset, count) = (u64::from(cog.offset_bytes), u64::from(cog.count_bytes));
+        let mut tables = vec![(level.offsets_at, offset), (level.counts_at, count)];
+        tables.extend(level.mask.iter().flat_map(|mask| [(mask.offsets_at, offset), (mask.counts_at, count)]));
         let (cols, rows) = source.blocks();
         let index = |row: u32, col: u32| u64::from(row) * across + u64::from(col);
         let indexes = rows.iter().flat_map(|row| cols.iter().map(|col| index(*row, *col))).collect();

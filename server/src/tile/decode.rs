@@ -2,6 +2,8 @@
 //!
 //! Blocks are 256×256 pixels, samples interleaved, little-endian; so are the hosts this runs on.
 
+mod floating_point;
+
 use std::cell::RefCell;
 use std::io::Cursor;
 
@@ -11,15 +13,13 @@ use image::codecs::webp::WebPDecoder;
 use shared::dataset::{CogLayout, Compression, DataType, Predictor, Validity};
 use shared::grid::{TILE_PIXELS, TILE_SIZE};
 
+use self::floating_point::undo_floating_point;
 use super::pixels::Samples;
 
 const _: () = assert!(cfg!(target_endian = "little"), "blocks are decoded in place, in the order of their bytes");
 
 /// Bytes of a decoded mask block: a bit per pixel.
 const MASK_BYTES: usize = TILE_PIXELS / 8;
-
-/// Samples that are joined of their bytes together; a row of a block has a multiple of them.
-const JOINED: usize = 64;
 
 /// A decoded block: 256×256 pixels.
 #[derive(Debug)]
@@ -145,8 +145,8 @@ fn undo_predictor(layout: &CogLayout, stride: usize, bytes: &mut [u8]) -> Result
         (Float64, Predictor::Horizontal) => {
             Samples::F64(bytemuck::cast_vec(undo_horizontal(bytes, stride, u64::wrapping_add)))
         }
-        (Float32, Predictor::FloatingPoint) => Samples::F32(undo_floating_point(bytes, stride, f32::from_be_bytes)),
-        (Float64, Predictor::FloatingPoint) => Samples::F64(undo_floating_point(bytes, stride, f64::from_be_bytes)),
+        (Float32, Predictor::FloatingPoint) => Samples::F32(undo_floating_point::<_, 4>(bytes, stride)),
+        (Float64, Predictor::FloatingPoint) => Samples::F64(undo_floating_point::<_, 8>(bytes, stride)),
         (_, Predictor::FloatingPoint) => return Err(DecodeError::Predictor),
     })
 }
@@ -189,85 +189,6 @@ fn undo_horizontal<T: Pod>(bytes: &[u8], stride: usize, add: impl Fn(T, T) -> T 
     out
 }
 
-/// Adobe Photoshop TIFF Technical Note 3: bytes of a row are differenced, and stored most significant bytes of all samples first.
-fn undo_floating_point<T: Pod, const BYTES: usize>(
-    bytes: &mut [u8],
-    stride: usize,
-    of: impl Fn([u8; BYTES]) -> T,
-) -> Vec<T> {
-    let row_bytes = TILE_SIZE * stride * BYTES;
-    for row in bytes.chunks_exact_mut(row_bytes) {
-        if stride == 1 {
-            accumulate_bytes(row);
-        } else {
-            (stride..row.len()).for_each(|i| row[i] = row[i].wrapping_add(row[i - stride]));
-        }
-    }
-    pulp::Arch::new().dispatch(Joining { bytes, row_bytes, of })
-}
-
-/// Samples of bytes that lie in a plane for each place of a byte, joined in the widest vectors that the machine has.
-struct Joining<'b, F, const BYTES: usize> {
-    bytes: &'b [u8],
-    row_bytes: usize,
-    of: F,
-}
-
-impl<T: Pod, F: Fn([u8; BYTES]) -> T, const BYTES: usize> pulp::NullaryFnOnce for Joining<'_, F, BYTES> {
-    type Output = Vec<T>;
-
-    #[expect(clippy::inline_always, reason = "only what is inlined here is compiled for wide vectors")]
-    #[inline(always)]
-    fn call(self) -> Vec<T> {
-        let mut out = Vec::with_capacity(self.bytes.len() / BYTES);
-        let mut joined = [T::zeroed(); JOINED];
-        for row in self.bytes.chunks_exact(self.row_bytes) {
-            let plane = row.len() / BYTES;
-            for piece in 0..plane / JOINED {
-                // The compiler must know their lengths to make vectors.
-                let planes: [&[u8; JOINED]; BYTES] =
-                    std::array::from_fn(|k| &row[k * plane..(k + 1) * plane].as_chunks().0[piece]);
-                for (i, sample) in joined.iter_mut().enumerate() {
-                    *sample = (self.of)(std::array::from_fn(|k| planes[k][i]));
-                }
-                out.extend_from_slice(&joined);
-            }
-        }
-        out
-    }
-}
-
-/// Adds to each byte all before it. Sixteen at a time, in four steps of one, two, four and eight bytes: one after another would wait for each addition.
-#[cfg(target_arch = "x86_64")]
-fn accumulate_bytes(row: &mut [u8]) {
-    let Some(pulp::x86::V1 { sse2, .. }) = pulp::x86::V1::try_new() else { return accumulate_rest(row, 0) };
-    let mut before = sse2._mm_setzero_si128();
-    let (chunks, rest) = row.as_chunks_mut::<16>();
-    for chunk in chunks {
-        let mut sums = bytemuck::cast(*chunk);
-        sums = sse2._mm_add_epi8(sums, sse2._mm_slli_si128::<1>(sums));
-        sums = sse2._mm_add_epi8(sums, sse2._mm_slli_si128::<2>(sums));
-        sums = sse2._mm_add_epi8(sums, sse2._mm_slli_si128::<4>(sums));
-        sums = sse2._mm_add_epi8(sums, sse2._mm_slli_si128::<8>(sums));
-        *chunk = bytemuck::cast(sse2._mm_add_epi8(sums, before));
-        let last = (sse2._mm_extract_epi16::<7>(sums) >> 8) as i8;
-        before = sse2._mm_add_epi8(before, sse2._mm_set1_epi8(last));
-    }
-    accumulate_rest(rest, (sse2._mm_extract_epi16::<7>(before) >> 8) as u8);
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn accumulate_bytes(row: &mut [u8]) {
-    accumulate_rest(row, 0);
-}
-
-fn accumulate_rest(bytes: &mut [u8], mut before: u8) {
-    for byte in bytes {
-        before = before.wrapping_add(*byte);
-        *byte = before;
-    }
-}
-
 fn unpack(bits: &[u8]) -> Vec<u8> {
     bits.iter().flat_map(|byte| (0..8).map(move |i| (byte >> (7 - i)) & 1)).collect()
 }
@@ -295,7 +216,18 @@ pub(crate) mod tests {
         validity: Validity,
     ) -> CogLayout {
         let placement = Placement { maxzoom: 0, minzoom: 0, col: 0, row: 0, cols: 1, rows: 1 };
-        CogLayout { data_type, samples, compression, predictor, validity, placement, header_bytes: 0, levels: vec![] }
+        CogLayout {
+            data_type,
+            samples,
+            compression,
+            predictor,
+            validity,
+            placement,
+            header_bytes: 0,
+            offset_bytes: 8,
+            count_bytes: 4,
+            levels: vec![],
+        }
     }
 
     #[test]

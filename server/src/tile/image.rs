@@ -1,8 +1,14 @@
 //! Decoded blocks onto the pixels of a picture: as they are where every pixel has one source pixel, else by weights.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only what is inlined into a function that is compiled for wide vectors has them"
+)]
+
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytemuck::Zeroable;
 use shared::dataset::Validity;
 use shared::grid::TILE_SIZE;
 
@@ -47,34 +53,48 @@ impl Band<'_> {
         with_samples!(self.samples.get(), v => self.values(v, pixels, valid, super::pixels::Sample::to_i64))
     }
 
-    fn values<T: Sample, V>(
+    fn values<T: Sample, V: Copy + Zeroable>(
         &self,
         samples: &[T],
         pixels: Range<usize>,
         valid: &mut Vec<u8>,
         of: impl Fn(T) -> V,
     ) -> Vec<V> {
-        let start = valid.len();
         let nodata = self.nodata.and_then(T::from_nodata);
-        let is_valid = |sample: T| u8::from(!sample.is_nan() && Some(sample) != nodata);
-        let values = if self.stride == 1 {
+        let (has_nodata, nodata) = (nodata.is_some(), nodata.unwrap_or(T::zeroed()));
+        let is_valid = |sample: T| u8::from(!((sample == nodata) & has_nodata) & !sample.is_nan());
+        let start = valid.len();
+        valid.resize(start + pixels.len(), 1);
+        let validity = &mut valid[start..];
+        let mut values = vec![V::zeroed(); pixels.len()];
+        if self.stride == 1 {
             let samples = &samples[pixels.clone()];
-            match nodata {
-                None if !T::IS_FLOAT => valid.resize(start + samples.len(), 1),
-                _ => valid.extend(samples.iter().map(|sample| is_valid(*sample))),
-            }
-            samples.iter().map(|sample| of(*sample)).collect()
+            wide(
+                #[inline(always)]
+                || {
+                    values.iter_mut().zip(samples).for_each(|(value, sample)| *value = of(*sample));
+                    if has_nodata || T::IS_FLOAT {
+                        validity.iter_mut().zip(samples).for_each(|(valid, sample)| *valid = is_valid(*sample));
+                    }
+                },
+            );
         } else {
             let samples = &samples[pixels.start * self.stride..pixels.end * self.stride];
             let samples = samples.chunks_exact(self.stride).map(|pixel| pixel[self.sample]);
-            valid.extend(samples.clone().map(is_valid));
-            samples.map(of).collect()
-        };
+            validity.iter_mut().zip(samples.clone()).for_each(|(valid, sample)| *valid = is_valid(sample));
+            values.iter_mut().zip(samples).for_each(|(value, sample)| *value = of(sample));
+        }
         if let Some(also) = &self.valid {
-            valid[start..].iter_mut().zip(&also.get()[pixels]).for_each(|(v, also)| *v &= u8::from(*also != 0));
+            validity.iter_mut().zip(&also.get()[pixels]).for_each(|(v, also)| *v &= u8::from(*also != 0));
         }
         values
     }
+}
+
+/// Runs loops in the widest vectors that the machine has: those that are inlined into `of`.
+#[inline(always)]
+pub(crate) fn wide<R>(of: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(of)
 }
 
 /// Samples borrowed from a block, or gathered.

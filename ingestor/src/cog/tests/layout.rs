@@ -2,11 +2,12 @@
 
 use std::fs::File;
 
-use shared::dataset::{Compression, DataType, Validity};
+use shared::dataset::{Compression, DataType, Predictor, Validity};
 use shared::grid::Placement;
 
 use super::read::entry;
 use super::scene::{Scene, noise, place};
+use crate::cog::header::{Header, Sizes};
 use crate::cog::ifd::{Directory, Kind, number};
 use crate::cog::{CogError, CogSpec, Window, WindowSource, open, write};
 
@@ -43,6 +44,30 @@ fn tables_of_one_block_lie_in_their_directory() {
     // Offsets and counts are neighbours in the directory: entries of 20 bytes.
     assert_eq!(tables.counts_at, tables.offsets_at + 20);
     assert!(written.layout.header_bytes < 2500);
+}
+
+#[test]
+fn entries_of_tables_are_as_wide_as_they_must_be() {
+    let header = Header {
+        data_type: DataType::Uint8,
+        samples: 1,
+        compression: Compression::Zstd,
+        predictor: Predictor::Horizontal,
+        validity: Validity::None,
+        placement: Placement { maxzoom: 2, minzoom: 2, col: 0, row: 0, cols: 2, rows: 1 },
+        color_map: Vec::new(),
+        categorical: false,
+        profile: String::new(),
+        describe: String::new(),
+    };
+    // Two blocks of what size, and how many bytes an offset and a size then take.
+    for (size, widths) in [(65_535, (4, 2)), (65_536, (4, 4)), (2_147_480_000, (4, 4)), (2_147_483_648, (8, 4))] {
+        let laid_out = header.lay_out(&[Sizes { image: vec![size; 2], mask: Vec::new() }]);
+        assert_eq!((laid_out.layout.offset_bytes, laid_out.layout.count_bytes), widths, "blocks of {size} bytes");
+        let at = laid_out.layout.levels[0].offsets_at as usize + usize::from(widths.0);
+        let second = number(&laid_out.header[at..at + usize::from(widths.0)]);
+        assert_eq!(second, laid_out.header.len() as u64 + u64::from(size) + 12);
+    }
 }
 
 #[test]
@@ -101,7 +126,7 @@ fn data_go_from_the_smallest_overview_to_full_resolution_without_gaps() {
         let mask = tables.mask.as_ref().unwrap();
         for i in 0..image.present.len() {
             for (offsets_at, counts_at) in [(tables.offsets_at, tables.counts_at), (mask.offsets_at, mask.counts_at)] {
-                if let Some((offset, count)) = entry(&file, offsets_at, counts_at, i) {
+                if let Some((offset, count)) = entry(&file, &written.layout, offsets_at, counts_at, i) {
                     assert_eq!(offset, at + 4);
                     at = offset + count as u64 + 4;
                 }

@@ -20,13 +20,21 @@ pub(super) struct Image {
 }
 
 /// Offset and size of a block, if it is in the file.
-pub(super) fn entry(file: &File, offsets_at: u64, counts_at: u64, i: usize) -> Option<(u64, usize)> {
-    let (mut offset, mut count) = ([0; 8], [0; 4]);
-    file.read_exact_at(&mut offset, offsets_at + 8 * i as u64).unwrap();
-    file.read_exact_at(&mut count, counts_at + 4 * i as u64).unwrap();
-    let (offset, count) = (u64::from_le_bytes(offset), u32::from_le_bytes(count) as usize);
+pub(super) fn entry(
+    file: &File,
+    layout: &CogLayout,
+    offsets_at: u64,
+    counts_at: u64,
+    i: usize,
+) -> Option<(u64, usize)> {
+    let integer = |table_at: u64, width: u8| {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes[..usize::from(width)], table_at + u64::from(width) * i as u64).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    let (offset, count) = (integer(offsets_at, layout.offset_bytes), integer(counts_at, layout.count_bytes));
     assert_eq!(offset == 0, count == 0);
-    (count > 0).then_some((offset, count))
+    (count > 0).then_some((offset, count as usize))
 }
 
 pub(super) fn read_level(path: &Path, layout: &CogLayout, level: usize) -> Image {
@@ -44,11 +52,11 @@ pub(super) fn read_level(path: &Path, layout: &CogLayout, level: usize) -> Image
     };
     let tables = &layout.levels[level];
     for block in 0..cols * rows {
-        let Some((at, size)) = entry(&file, tables.offsets_at, tables.counts_at, block) else { continue };
+        let Some((at, size)) = entry(&file, layout, tables.offsets_at, tables.counts_at, block) else { continue };
         image.present[block] = true;
         let pixels = samples_of(layout, &decode(&file, layout, at, size, layout.block_bytes()));
         let mask = tables.mask.as_ref().map(|mask| {
-            let (mask_at, mask_size) = entry(&file, mask.offsets_at, mask.counts_at, block).unwrap();
+            let (mask_at, mask_size) = entry(&file, layout, mask.offsets_at, mask.counts_at, block).unwrap();
             assert_eq!(mask_at, at + size as u64 + 8);
             decode(&file, layout, mask_at, mask_size, TILE_PIXELS / 8)
         });

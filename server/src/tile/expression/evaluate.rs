@@ -2,7 +2,7 @@
 //!
 //! Integers within 2^53 and floats are doubles; wider integers are 64-bit, and become doubles where they overflow.
 
-use super::super::image::Band;
+use super::super::image::{Band, wide};
 use super::typed::{Kind, Node};
 use super::{Comparison, Math, Op};
 
@@ -43,10 +43,7 @@ pub(super) fn evaluate(root: &Node, bands: &[&Band<'_>], pixels: usize) -> (Vec<
         let chunk = Chunk { bands, from, len: LANES.min(pixels - from) };
         let lanes = chunk.lanes(root);
         let floats = lanes.values.into_floats(chunk.len);
-        match lanes.valid {
-            Some(of) => valid.extend(of.iter().zip(&floats).map(|(v, f)| v & u8::from(f.is_finite()))),
-            None => valid.extend(floats.iter().map(|f| u8::from(f.is_finite()))),
-        }
+        valid.extend(united(lanes.valid, Some(tested(&floats, f64::is_finite))).unwrap_or_default());
         values.extend(floats);
     }
     (values, valid)
@@ -190,7 +187,7 @@ impl Chunk<'_> {
         let divides = match &b.values {
             Values::One(v) => (*v == 0.0).then(|| vec![0; self.len]),
             Values::OneLong(v) => (*v == 0).then(|| vec![0; self.len]),
-            Values::Floats(of) => Some(of.iter().map(|v| u8::from(*v != 0.0)).collect()),
+            Values::Floats(of) => Some(tested(of, |v| v != 0.0)),
             Values::Longs(of) => Some(of.iter().map(|v| u8::from(*v != 0)).collect()),
             Values::Bools(of) => Some(of.clone()),
         };
@@ -371,14 +368,25 @@ fn united(a: Valid, b: Valid) -> Valid {
     }
 }
 
+/// 1 where the test holds.
+fn tested(floats: &[f64], test: impl Fn(f64) -> bool) -> Vec<u8> {
+    let mut holds = vec![0; floats.len()];
+    wide(
+        #[inline(always)]
+        || holds.iter_mut().zip(floats).for_each(|(holds, value)| *holds = u8::from(test(*value))),
+    );
+    holds
+}
+
 fn map(a: Values, len: usize, of: impl Fn(f64) -> f64) -> Values {
     if let Values::One(v) = a {
         return Values::One(of(v));
     }
     let mut floats = a.into_floats(len);
-    for value in &mut floats {
-        *value = of(*value);
-    }
+    wide(
+        #[inline(always)]
+        || floats.iter_mut().for_each(|value| *value = of(*value)),
+    );
     Values::Floats(floats)
 }
 
@@ -388,8 +396,11 @@ fn map2(a: Values, b: Values, len: usize, of: impl Fn(f64, f64) -> f64 + Copy) -
         (a, Values::One(b)) => map(a, len, |a| of(a, b)),
         (Values::One(a), b) => map(b, len, |b| of(a, b)),
         (a, b) => {
-            let mut floats = a.into_floats(len);
-            floats.iter_mut().zip(b.into_floats(len)).for_each(|(a, b)| *a = of(*a, b));
+            let (mut floats, others) = (a.into_floats(len), b.into_floats(len));
+            wide(
+                #[inline(always)]
+                || floats.iter_mut().zip(&others).for_each(|(a, b)| *a = of(*a, *b)),
+            );
             Values::Floats(floats)
         }
     }
