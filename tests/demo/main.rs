@@ -19,7 +19,8 @@ const CORNER: [f64; 2] = [385_000.0, 5_165_000.0];
 const SIDE_M: f64 = 30_720.0;
 
 fn main() -> ExitCode {
-    let Some(folder) = std::env::args_os().nth(1) else {
+    let folder = std::env::args_os().nth(1).filter(|name| !name.to_string_lossy().starts_with('-'));
+    let Some(folder) = folder else {
         eprintln!("demo: name the folder to write into, e.g. demo ./demo");
         return ExitCode::from(2);
     };

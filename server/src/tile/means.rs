@@ -90,10 +90,18 @@ impl Lines {
         }
     }
 
-    /// A line becomes the means by weight along the first of others.
+    /// A line becomes the sums by weight along the first of others. `pairs` are the taps of the axis if each pixel has two.
     #[inline(always)]
-    fn along<const WHOLE: bool>(&mut self, line: usize, others: &Self, x: &Axis) {
-        for (i, to) in self.at(line).enumerate() {
+    fn along<const WHOLE: bool>(&mut self, line: usize, others: &Self, x: &Axis, pairs: Option<&[[Tap; 2]]>) {
+        let at = self.at(line);
+        if let (Some(pairs), true) = (pairs, WHOLE) {
+            let from = others.sum.as_slice();
+            for (sum, [a, b]) in self.sum[at].iter_mut().zip(pairs) {
+                *sum = from[a.at as usize] * a.weight + from[b.at as usize] * b.weight;
+            }
+            return;
+        }
+        for (i, to) in at.enumerate() {
             let (mut sum, mut weight, mut core) = (0.0, 0.0, 0.0);
             for tap in x.taps(i) {
                 let at = tap.at as usize;
@@ -115,28 +123,38 @@ impl<T: Sample> Means<'_, T> {
     #[inline(always)]
     fn all<const WHOLE: bool>(&self) -> (Vec<f64>, Vec<u8>) {
         let (x, y) = (self.x, self.y);
-        let mut means = vec![0.0; x.size() * y.size()];
-        let mut valid = vec![0; means.len()];
+        let pixels = x.size() * y.size();
+        let (mut means, mut valid) = (Vec::with_capacity(pixels), Vec::with_capacity(pixels));
         let mut line = Lines::new::<WHOLE>(x.size(), 1);
-        let each = means.chunks_exact_mut(x.size().max(1)).zip(valid.chunks_exact_mut(x.size().max(1))).enumerate();
+        let pairs: Option<Vec<[Tap; 2]>> = (0..x.size()).map(|i| x.taps(i).try_into().ok()).collect();
+        let pairs = pairs.as_deref();
         // Of all that is valid the weights and the core pixels are those of the axes.
         let (weights, cores): (Vec<f64>, Vec<bool>) = (0..x.size()).map(|i| total(x.taps(i))).unzip();
-        let finish = |line: &Lines, taps: &[Tap], means: &mut [f64], valid: &mut [u8]| {
-            if WHOLE {
-                let (weight, core) = total(taps);
+        let is_even = weights.iter().all(|weight| *weight == weights[0]) && cores.iter().all(|core| *core);
+        let (mut row, mut row_valid) = (vec![0.0; x.size()], vec![0; x.size()]);
+        let mut finish = |line: &Lines, taps: &[Tap]| {
+            let (weight, core) = total(taps);
+            if let (true, true, true, Some(inverse)) =
+                (WHOLE, is_even, core, weights.first().and_then(|along| exact_inverse(weight * along)))
+            {
+                row.iter_mut().zip(&line.sum).for_each(|(mean, sum)| *mean = sum * inverse);
+                row_valid.fill(1);
+            } else if WHOLE {
                 let along = line.sum.iter().zip(weights.iter().zip(&cores));
-                for ((mean, valid), (sum, (along, is_core))) in means.iter_mut().zip(valid).zip(along) {
+                for ((mean, valid), (sum, (along, is_core))) in row.iter_mut().zip(&mut row_valid).zip(along) {
                     let is_valid = core & is_core;
                     *mean = if is_valid { sum / (weight * along) } else { 0.0 };
                     *valid = u8::from(is_valid);
                 }
             } else {
                 let parts = line.sum.iter().zip(line.weight.iter().zip(&line.core));
-                for ((mean, valid), (sum, (weight, core))) in means.iter_mut().zip(valid).zip(parts) {
+                for ((mean, valid), (sum, (weight, core))) in row.iter_mut().zip(&mut row_valid).zip(parts) {
                     *mean = if *core > 0.0 { sum / weight } else { 0.0 };
                     *valid = u8::from(*core > 0.0);
                 }
             }
+            means.extend_from_slice(&row);
+            valid.extend_from_slice(&row_valid);
         };
         let rows = self.values.chunks_exact(self.width.max(1)).zip(self.valid.chunks_exact(self.width.max(1)));
         if y.pixels.len() < y.size() {
@@ -145,28 +163,34 @@ impl<T: Sample> Means<'_, T> {
             for (row, (values, valid)) in rows.enumerate() {
                 source.clear();
                 source.add_samples::<WHOLE, T>(values, valid, Tap { at: 0, weight: 1.0, core: true });
-                lines.along::<WHOLE>(row, &source, x);
+                lines.along::<WHOLE>(row, &source, x, pairs);
             }
-            for (j, (means, valid)) in each {
+            for j in 0..y.size() {
                 line.clear();
                 y.taps(j).iter().for_each(|tap| line.add::<WHOLE>(&lines, *tap));
-                finish(&line, y.taps(j), means, valid);
+                finish(&line, y.taps(j));
             }
         } else {
             let rows: Vec<_> = rows.collect();
             let mut columns = Lines::new::<WHOLE>(self.width, 1);
-            for (j, (means, valid)) in each {
+            for j in 0..y.size() {
                 columns.clear();
                 for tap in y.taps(j) {
                     let (values, valid) = rows[tap.at as usize];
                     columns.add_samples::<WHOLE, T>(values, valid, *tap);
                 }
-                line.along::<WHOLE>(0, &columns, x);
-                finish(&line, y.taps(j), means, valid);
+                line.along::<WHOLE>(0, &columns, x, pairs);
+                finish(&line, y.taps(j));
             }
         }
         (means, valid)
     }
+}
+
+/// What to multiply by instead of dividing, where that is the same to the last bit: by powers of two.
+fn exact_inverse(divisor: f64) -> Option<f64> {
+    let is_power_of_two = divisor.is_normal() && divisor.to_bits() & ((1 << (f64::MANTISSA_DIGITS - 1)) - 1) == 0;
+    is_power_of_two.then(|| divisor.recip())
 }
 
 /// The weight of some taps, and whether a core one is among them.
