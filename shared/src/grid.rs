@@ -73,8 +73,9 @@ pub fn from_mercator(x: f64, y: f64) -> (f64, f64) {
 
 /// Where a COG lies: an integer rectangle of tiles. The server uses only these integers, never a geotransform.
 ///
-/// `col`, `row`, `cols`, `rows` count tiles at `maxzoom` and are multiples of `2^(maxzoom − minzoom)`. A COG that crosses the antimeridian
-/// has columns past `2^maxzoom`.
+/// `col`, `row`, `cols`, `rows` count tiles at `maxzoom`. It begins at a corner of a tile of `minzoom`, so that a block of every level is a tile
+/// (GDAL's `ALIGNED_LEVELS`), and ends with the raster: the last blocks of an overview may reach beyond it, where nothing is valid. A COG that
+/// crosses the antimeridian has columns past `2^maxzoom`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Placement {
     /// The finest zoom: level 0 of the COG.
@@ -100,7 +101,19 @@ impl Placement {
     /// The rectangle `(col, row, cols, rows)` in tiles of zoom `z`, which must be between `minzoom` and `maxzoom`.
     pub fn at(&self, z: u8) -> (u32, u32, u32, u32) {
         let shift = self.maxzoom.saturating_sub(z);
-        (self.col >> shift, self.row >> shift, self.cols >> shift, self.rows >> shift)
+        let whole = |tiles: u32| tiles.div_ceil(1 << shift);
+        (self.col >> shift, self.row >> shift, whole(self.cols), whole(self.rows))
+    }
+
+    /// Columns and rows at `maxzoom` up to the end of the last tiles of `minzoom`.
+    pub fn padded(&self) -> (u32, u32) {
+        let step = 1 << (self.maxzoom - self.minzoom);
+        (self.cols.next_multiple_of(step), self.rows.next_multiple_of(step))
+    }
+
+    /// What columns and rows must be a multiple of, so that the smallest of so many overviews ends at a whole pixel.
+    pub fn unit(overviews: u8) -> u32 {
+        ((1 << overviews) / TILE_SIZE as u32).max(1)
     }
 
     /// The block that is tile `(z, x, y)`: level of the COG, and column and row within it. Looks at `x` and, for a COG that crosses the
@@ -126,7 +139,8 @@ impl Placement {
         u64::from(self.col) < n
             && u64::from(self.cols) <= n
             && u64::from(self.row) + u64::from(self.rows) <= n
-            && [self.col, self.row, self.cols, self.rows].iter().all(|v| v % step == 0)
+            && [self.col, self.row].iter().all(|v| v % step == 0)
+            && [self.cols, self.rows].iter().all(|v| v % Self::unit(self.maxzoom - self.minzoom) == 0)
     }
 
     /// `[west, south, east, north]` in EPSG:3857 metres; east lies beyond the world for a COG that crosses the antimeridian.
@@ -160,6 +174,20 @@ mod tests {
         assert!(w.abs() < 1e-6 && s.abs() < 1e-6 && (e - HALF_WORLD_M).abs() < 1e-6 && (n - HALF_WORLD_M).abs() < 1e-6);
         assert!(TileCoord::new(1, 2, 0).is_none());
         assert!(TileCoord::new(31, 0, 0).is_none());
+    }
+
+    #[test]
+    fn a_rectangle_begins_at_a_coarse_tile_and_ends_with_its_raster() {
+        let place = Placement { maxzoom: 5, minzoom: 2, col: 16, row: 8, cols: 11, rows: 5 };
+        assert!(place.is_sound());
+        assert_eq!((place.padded(), place.at(4), place.at(2)), ((16, 8), (8, 4, 6, 3), (2, 1, 2, 1)));
+        assert_eq!(place.block(TileCoord { z: 5, x: 26, y: 12 }), Some((0, 10, 4)));
+        assert_eq!(place.block(TileCoord { z: 5, x: 27, y: 12 }), None);
+        assert_eq!(place.block(TileCoord { z: 2, x: 3, y: 1 }), Some((3, 1, 0)));
+        assert!(!Placement { col: 17, ..place }.is_sound());
+        // Of a tile 2^9 times reduced, half a pixel would be left.
+        let deep = |cols| Placement { maxzoom: 9, minzoom: 0, col: 0, row: 0, cols, rows: 2 };
+        assert!(deep(4).is_sound() && !deep(3).is_sound());
     }
 
     #[test]

@@ -207,8 +207,8 @@ impl Header {
 
     fn size_entries(&self, level: usize) -> [Entry; 2] {
         let side = TILE_SIZE as u32;
-        let (cols, rows) = self.tiles(level);
-        [Entry::long(tag::WIDTH, cols * side), Entry::long(tag::HEIGHT, rows * side)]
+        let Placement { cols, rows, .. } = self.placement;
+        [Entry::long(tag::WIDTH, (cols * side) >> level), Entry::long(tag::HEIGHT, (rows * side) >> level)]
     }
 
     fn compression_entry(&self) -> Entry {

@@ -91,7 +91,8 @@ pub struct Window {
 /// Where windows come from. Called from several threads at once.
 pub trait WindowSource: Sync {
     /// The window whose north-western tile is (`col`, `row`), `tiles × tiles` tiles at maxzoom, relative to the placement's own corner; None when
-    /// no valid pixel lies in it. `tiles` is a power of two, at most 8; `col` and `row` are multiples of it.
+    /// no valid pixel lies in it. `tiles` is a power of two, at most 8; `col` and `row` are multiples of it. What lies beyond the placement is not
+    /// written, and its overviews expect it invalid.
     fn window(&self, col: u32, row: u32, tiles: u32) -> Result<Option<Window>, String>;
 
     /// Whether windows come from memory, so that many small ones cost no more than few large ones.

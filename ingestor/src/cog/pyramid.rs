@@ -59,7 +59,6 @@ pub(super) struct Made {
 /// The blocks of a level, row-major.
 #[derive(Debug)]
 pub(super) struct LevelBlocks {
-    cols: u32,
     /// Image blocks.
     pub(super) image: Vec<Stored>,
     /// Their masks; empty under other validities than `Mask`.
@@ -190,7 +189,7 @@ impl<'a, T: Sample, O: Overview<T>> Build<'a, T, O> {
     fn corner(&self, i: u64) -> (u32, u32) {
         let across = (1u64 << (self.spec.placement.levels() - 1)) / u64::from(self.chunk_tiles);
         let (top, z) = (i / (across * across), i % (across * across));
-        let tops = u64::from(self.spec.placement.cols) / (across * u64::from(self.chunk_tiles));
+        let tops = u64::from(self.spec.placement.padded().0) / (across * u64::from(self.chunk_tiles));
         let col = (top % tops) * across + even_bits(z);
         let row = (top / tops) * across + even_bits(z >> 1);
         (col as u32 * self.chunk_tiles, row as u32 * self.chunk_tiles)
@@ -199,7 +198,12 @@ impl<'a, T: Sample, O: Overview<T>> Build<'a, T, O> {
     /// Makes all of a chunk down to the level at which it is one tile, and delivers it to the next.
     fn make_chunk(&self, encoder: &mut Encoder<T>, col: u32, row: u32) -> Result<(), CogError> {
         let (last, tip) = (self.spec.placement.levels() - 1, self.chunk_tiles.ilog2() as usize);
-        let window = self.source.window(col, row, self.chunk_tiles).map_err(CogError::Source)?;
+        let place = &self.spec.placement;
+        let window = if col < place.cols && row < place.rows {
+            self.source.window(col, row, self.chunk_tiles).map_err(CogError::Source)?
+        } else {
+            None
+        };
         let Some(mut window) = window else {
             self.found_invalid()?;
             return self.deliver(encoder, (tip + 1, col >> tip, row >> tip), None);
@@ -257,10 +261,14 @@ impl<'a, T: Sample, O: Overview<T>> Build<'a, T, O> {
     /// Encodes and stores the tiles of a square whose north-western tile is `at`.
     fn encode(&self, encoder: &mut Encoder<T>, at: TileKey, pixels: &Pixels<'_, T>) -> Result<(), CogError> {
         let (level, col, row) = at;
-        let across = pixels.side / TILE_SIZE;
-        for ty in 0..across {
-            for tx in 0..across {
-                let encoded = encoder.encode(level, pixels, (tx, ty))?;
+        let across = (pixels.side / TILE_SIZE) as u32;
+        let (_, _, cols, rows) = self.spec.placement.at(self.spec.placement.maxzoom - level as u8);
+        if col + across > cols || row + across > rows {
+            self.found_invalid()?;
+        }
+        for ty in 0..across.min(rows.saturating_sub(row)) {
+            for tx in 0..across.min(cols.saturating_sub(col)) {
+                let encoded = encoder.encode(level, pixels, (tx as usize, ty as usize))?;
                 if !matches!(encoded, Encoded::Image { whole: true, .. }) {
                     self.found_invalid()?;
                 }
@@ -268,7 +276,7 @@ impl<'a, T: Sample, O: Overview<T>> Build<'a, T, O> {
                 let mut store = lock(&self.store);
                 let store = &mut *store;
                 let Some(blocks) = store.levels.get_mut(level) else { continue };
-                let i = (row as usize + ty) * blocks.cols as usize + col as usize + tx;
+                let i = (row + ty) as usize * cols as usize + (col + tx) as usize;
                 blocks.image[i] = store.spool.append(image)?;
                 if let Some(slot) = blocks.mask.get_mut(i) {
                     *slot = mask.map_or(Ok(store.whole_mask), |mask| store.spool.append(mask))?;
@@ -309,11 +317,7 @@ impl LevelBlocks {
     fn new(spec: &CogSpec, level: usize, masked: bool) -> Self {
         let (_, _, cols, rows) = spec.placement.at(spec.placement.maxzoom - level as u8);
         let blocks = cols as usize * rows as usize;
-        Self {
-            cols,
-            image: vec![Stored::default(); blocks],
-            mask: vec![Stored::default(); if masked { blocks } else { 0 }],
-        }
+        Self { image: vec![Stored::default(); blocks], mask: vec![Stored::default(); if masked { blocks } else { 0 }] }
     }
 }
 
@@ -330,7 +334,8 @@ fn chunk_tiles(spec: &CogSpec, at_hand: bool) -> u32 {
 }
 
 fn chunks(spec: &CogSpec, tiles: u32) -> u64 {
-    u64::from(spec.placement.cols / tiles) * u64::from(spec.placement.rows / tiles)
+    let (cols, rows) = spec.placement.padded();
+    u64::from(cols / tiles) * u64::from(rows / tiles)
 }
 
 /// The even bits of a Z-order number, pushed together.

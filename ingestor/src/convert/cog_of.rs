@@ -134,10 +134,11 @@ impl Subject<'_> {
         }
     }
 
-    /// Whether the raster covers the whole rectangle: only sure where its edges are parallel to the grid's.
+    /// Whether the raster covers all blocks: only sure where its edges are parallel to the grid's.
     fn fills(&self, placement: &Placement) -> bool {
         let gt = self.georeference.affine();
-        if self.georeference.kind() == Kind::Projected || gt[2] != 0.0 || gt[4] != 0.0 {
+        let is_padded = placement.padded() != (placement.cols, placement.rows);
+        if self.georeference.kind() == Kind::Projected || gt[2] != 0.0 || gt[4] != 0.0 || is_padded {
             return false;
         }
         let f = self.footprint;

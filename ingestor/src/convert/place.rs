@@ -111,7 +111,11 @@ fn rectangle(maxzoom: u8, [west, south, east, north]: [f64; 4], round: bool) -> 
                 && ((rows - 1) >> s) - (row >> s) < u64::from(MINZOOM_TILES)
         };
         let s = (0..=maxzoom).find(fits).unwrap_or(maxzoom);
-        let out = |first: u64, end: u64| ((first >> s) << s, (((end - 1) >> s) - (first >> s) + 1) << s);
+        let unit = u64::from(Placement::unit(s));
+        let out = |first: u64, end: u64| {
+            let start = (first >> s) << s;
+            (start, (end - start).next_multiple_of(unit))
+        };
         (s, out(col, columns), out(row, rows))
     };
     let (mut shift, mut c, mut r) = padded(col, columns);

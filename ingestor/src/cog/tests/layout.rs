@@ -117,6 +117,38 @@ fn directories_ascend_and_say_what_they_are() {
 }
 
 #[test]
+fn a_rectangle_ends_with_its_raster_at_every_level() {
+    for masked in [false, true] {
+        let value = move |_, x, y| (x < 11 * 256 && y < 5 * 256 && !(masked && x == y)).then_some(5.0);
+        let (written, images) = Scene::new(place(4, 11, 5), DataType::Uint16, value).written();
+        let sides: Vec<_> = images.iter().map(|image| (image.width / 256, image.height / 256)).collect();
+        assert_eq!(sides, [(11, 5), (6, 3), (3, 2), (2, 1)], "blocks");
+        assert_eq!(written.layout.validity, Validity::Mask, "the last blocks of overviews reach beyond it");
+        for (level, image) in images.iter().enumerate() {
+            let (width, height) = ((11 * 256) >> level, (5 * 256) >> level);
+            for (i, found) in image.samples[0].iter().enumerate() {
+                let (x, y) = (i % image.width, i / image.width);
+                let valid = x < width && y < height && !(masked && level == 0 && x == y);
+                assert_eq!(*found, valid.then_some(5.0), "pixel {x}, {y} of level {level}");
+            }
+        }
+    }
+    let scene = Scene::new(place(4, 11, 5), DataType::Uint16, |_, x, y| (x < 2816 && y < 1280).then_some(5.0));
+    scene.written();
+    let file = File::open(scene.path()).unwrap();
+    let mut start = [0; 16];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut start, 0).unwrap();
+    let (mut at, mut sides) = (number(&start[8..]), Vec::new());
+    while at != 0 {
+        let (directory, next) = Directory::read(&file, at).unwrap();
+        sides.push([256, 257].map(|tag| directory.number(&file, tag, Kind::Long, 1).unwrap()));
+        at = next;
+    }
+    sides.dedup();
+    assert_eq!(sides, [[2816, 1280], [1408, 640], [704, 320], [352, 160]]);
+}
+
+#[test]
 fn data_go_from_the_smallest_overview_to_full_resolution_without_gaps() {
     let scene = Scene::new(place(3, 8, 4), DataType::Uint16, |_, x, y| (x > 600).then(|| noise(x, y, 999)));
     let (written, images) = scene.written();
@@ -196,7 +228,7 @@ fn what_cannot_be_written_is_refused() {
         change(&mut spec);
         matches!(write(&spec, &scene, &|_| ()), Err(CogError::Spec(_)))
     };
-    assert!(refused(|spec| spec.placement.cols = 3));
+    assert!(refused(|spec| spec.placement.col += 1));
     assert!(refused(
         |spec| spec.placement = Placement { maxzoom: 28, minzoom: 28, col: 0, row: 0, cols: 1 << 23, rows: 1 }
     ));

@@ -83,7 +83,7 @@ impl<F: Fn(usize, usize, usize) -> Option<f64> + Sync> Scene<F> {
 impl<F: Fn(usize, usize, usize) -> Option<f64> + Sync> WindowSource for Scene<F> {
     fn window(&self, col: u32, row: u32, tiles: u32) -> Result<Option<Window>, String> {
         assert!(tiles.is_power_of_two() && tiles <= 8 && col.is_multiple_of(tiles) && row.is_multiple_of(tiles));
-        assert!(col + tiles <= self.spec.placement.cols && row + tiles <= self.spec.placement.rows);
+        assert!(col < self.spec.placement.cols && row < self.spec.placement.rows);
         self.windows.fetch_add(1, Ordering::Relaxed);
         let side = tiles as usize * TILE_SIZE;
         let (x0, y0) = (col as usize * TILE_SIZE, row as usize * TILE_SIZE);
