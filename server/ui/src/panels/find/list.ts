@@ -39,6 +39,7 @@ export class DatasetList {
   /** Of the question that is asked: aborts what was asked for the one before. */
   private run = new AbortController();
   private query = '';
+  private outlined: readonly (Bounds | null)[] = [];
   private cursor = 0;
   private frame = 0;
 
@@ -139,11 +140,18 @@ export class DatasetList {
     const shown = Array.from({ length: Math.max(0, to - from) }, (_, i) => this.row(from + i));
     render(html`<div class="dataset-space" role="rowgroup" style="height:${rows * ROW_PX}px">${shown}</div>`, this.element);
     const page = this.pages.get(Math.floor((from + SPARE_ROWS) / PAGE));
-    this.actions.footprints(store.now.footprints ? (page?.bounds ?? []).filter(b => b !== null) : []);
+    this.outline(store.now.footprints ? (page?.bounds ?? []) : []);
     this.element.setAttribute('aria-rowcount', String(this.total ?? -1));
     const here = rows > 0 && this.cursor >= from && this.cursor < to;
     if (here) this.element.setAttribute('aria-activedescendant', `dataset-${this.cursor}`);
     else this.element.removeAttribute('aria-activedescendant');
+  }
+
+  /** The list is drawn at each scroll; the map only when other datasets are outlined. */
+  private outline(boxes: readonly (Bounds | null)[]): void {
+    if (boxes === this.outlined || boxes.length + this.outlined.length === 0) return;
+    this.outlined = boxes;
+    this.actions.footprints(boxes.filter(b => b !== null));
   }
 
   private at(index: number): { keys: KeyValues; bounds: Bounds | null } | undefined {
