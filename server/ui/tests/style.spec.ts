@@ -117,3 +117,29 @@ test('band maths and mosaics have a histogram of the view', async ({ page }) => 
   await page.getByRole('button', { name: '2–98 %' }).click();
   await hashHas(page, /stretch_range=\[-?0\.\d+,-?0\.\d+\]/);
 });
+
+test('a histogram of the view that fails is asked for less and less often, however often the page is drawn', async ({ page }) => {
+  page.removeAllListeners('console');
+  const asked: number[] = [];
+  let down = true;
+  await page.route('**/crop.npy?*', route => {
+    asked.push(Date.now());
+    return down ? route.fulfill({ status: 500, body: '{}' }) : route.continue();
+  });
+  await open(page, series('B08').replace('20260401', '*'));
+  // What was typed and is left has the page drawn.
+  await page.evaluate(() => {
+    const draw = () => {
+      document.querySelector('#chrome')?.dispatchEvent(new Event('focusout'));
+      requestAnimationFrame(draw);
+    };
+    draw();
+  });
+  await layersTab(page);
+  await expect.poll(() => asked.length).toBe(3);
+  down = false;
+  const [first = 0, second = 0, third = 0] = asked;
+  expect(second - first).toBeGreaterThan(1000);
+  expect(third - second).toBeGreaterThan(2000);
+  await expect(page.locator('.stretch svg path').first()).toBeVisible();
+});

@@ -6,6 +6,7 @@ import { datasets, type KeyValues, type Listed } from '../../api/datasets';
 import { hulls } from '../../api/metadata';
 import { tupleOf } from '../../state/choose';
 import { showValue } from '../../state/date-keys';
+import { Failures } from '../../state/failures';
 import { type LngLat, store } from '../../state/store';
 import { iconButton } from '../../widgets/icons';
 
@@ -21,8 +22,6 @@ const PAGE = 200;
 const PAGES_MAX = 30;
 const ROW_PX = 46;
 const SPARE_ROWS = 6;
-/** How long a page that failed is not asked for again. */
-const RETRY_MS = 5000;
 const POINT_MS = 60;
 /** Browsers do not scroll further: more has to be searched. */
 const ROWS_MAX = 300_000;
@@ -33,7 +32,8 @@ export class DatasetList {
   fault: string | null = null;
   private pages = new Map<number, Listed>();
   private asking = new Set<number>();
-  private failed = new Map<number, number>();
+  /** Pages. */
+  private readonly failures = new Failures(() => this.draw());
   private latest = new Latest();
   private pointing = new Latest();
   /** Of the question that is asked: aborts what was asked for the one before. */
@@ -81,7 +81,7 @@ export class DatasetList {
     this.run.abort();
     this.run = new AbortController();
     this.asking.clear();
-    this.failed.clear();
+    this.failures.clear();
     try {
       const found = await this.latest.run(signal => this.ask(0, true, signal));
       if (!found) return;
@@ -103,7 +103,7 @@ export class DatasetList {
 
   private async fetch(page: number): Promise<void> {
     if (this.asking.has(page) || this.asking.size > 4) return;
-    if (performance.now() < (this.failed.get(page) ?? 0)) return;
+    if (this.failures.has(String(page))) return;
     this.asking.add(page);
     const { signal } = this.run;
     try {
@@ -112,12 +112,10 @@ export class DatasetList {
       if (this.pages.size >= PAGES_MAX)
         for (const old of this.pages.keys()) if (Math.abs(old - page) > PAGES_MAX / 3 && old !== 0) this.pages.delete(old);
       this.pages.set(page, found);
-      this.failed.delete(page);
     } catch {
       if (signal.aborted) return;
       // Asked again after a while, if it is still seen then.
-      this.failed.set(page, performance.now() + RETRY_MS);
-      setTimeout(() => this.draw(), RETRY_MS + 50);
+      this.failures.add(String(page));
       return;
     } finally {
       if (!signal.aborted) this.asking.delete(page);
