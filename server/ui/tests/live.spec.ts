@@ -107,6 +107,32 @@ test('tiles that failed during an outage come by themselves', async ({ page }) =
   await expect.poll(async () => (await look(page)).colors).toBeGreaterThan(50);
 });
 
+test('a base map of another server that was away comes by itself', async ({ page }) => {
+  page.removeAllListeners('console');
+  let down = true;
+  const red = await page.evaluate(() => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 256, height: 256 });
+    const context = canvas.getContext('2d');
+    if (context) context.fillStyle = '#f00';
+    context?.fillRect(0, 0, 256, 256);
+    return canvas.toDataURL().split(',')[1] ?? '';
+  });
+  await page.route('**/ui.json', async route => {
+    const answer = await route.fetch();
+    const basemap = { kind: 'raster', tiles: [new URL('base/{z}/{x}/{y}', route.request().url()).href], attribution: null };
+    await route.fulfill({ json: { ...(await answer.json()), basemap } });
+  });
+  await page.route('**/base/*/*/*', route =>
+    down ? route.fulfill({ status: 502, body: '' }) : route.fulfill({ contentType: 'image/png', body: Buffer.from(red, 'base64') }),
+  );
+  await open(page, dem('?hidden=1'));
+  await expect(page.locator('.toast')).toHaveText(/some tiles were refused: 502/);
+  // The page's own server was there all the time.
+  await expect(page.locator('.badge.live, .badge.busy')).toBeVisible();
+  down = false;
+  await expect.poll(async () => (await look(page)).mean).toEqual([255, 0, 0]);
+});
+
 test('an empty catalogue says what to do, and the first raster opens it', async ({ page }) => {
   let empty = true;
   await page.route('**/collections', route => (empty ? route.fulfill({ json: { collections: [] } }) : route.continue()));

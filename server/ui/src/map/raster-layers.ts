@@ -54,9 +54,11 @@ export class RasterLayers {
     return shown ? [...shown.old, shown.current] : [];
   }
 
-  /** Sources that are to be loaded again with the next `sync`. */
-  renew(names: ReadonlySet<string>): void {
-    for (const shown of this.shown.values()) if (names.has(shown.current)) shown.tiles = '';
+  /** Has a source loaded again with the next `sync`, if it is one of these. */
+  renew(source: string): boolean {
+    const own = [...this.shown].find(([id]) => this.namesOf(id).includes(source));
+    if (own?.[1].current === source) own[1].tiles = '';
+    return own !== undefined;
   }
 
   /** Whether all that is to be seen has been loaded. */
