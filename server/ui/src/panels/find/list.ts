@@ -48,6 +48,7 @@ export class DatasetList {
     this.element.tabIndex = 0;
     this.element.setAttribute('role', 'grid');
     this.element.setAttribute('aria-label', 'Datasets');
+    this.element.setAttribute('aria-description', 'Arrows go from one to the next, Enter shows it, + adds it as a layer');
     this.element.addEventListener('scroll', () => this.draw(), { passive: true });
     this.element.addEventListener('keydown', event => this.keyed(event));
     this.element.addEventListener('pointerleave', () => {
@@ -162,7 +163,7 @@ export class DatasetList {
     const found = this.at(index);
     const top = `top:${index * ROW_PX}px;height:${ROW_PX}px`;
     if (!found)
-      return html`<div id="dataset-${index}" class="dataset-row waiting" role="row" aria-rowindex=${index + 1} style=${top}><span class="thumb"></span><span role="gridcell">…</span></div>`;
+      return html`<div id="dataset-${index}" class="dataset-row waiting" role="row" aria-rowindex=${index + 1} style=${top}><span role="gridcell" class="names"><span class="thumb"></span>…</span></div>`;
     const { collection } = store.now;
     const names = store.keysOf(collection);
     const tuple = tupleOf(names, found.keys);
@@ -171,6 +172,11 @@ export class DatasetList {
     const words = tuple.map((value, i) => showValue(collection, names[i] ?? '', value));
     const path = at(store.collectionOf(collection), collection);
     const preview = `${path}singleband/${segments(tuple)}/preview.png?tile_size=[64,64]`;
+    // The list is one stop of the Tab key, where + does it too.
+    const add = (event: Event) => {
+      event.stopPropagation();
+      this.actions.add(found.keys, found.bounds);
+    };
     return html`<div
       id="dataset-${index}"
       class="dataset-row ${shown ? 'shown' : ''} ${index === this.cursor ? 'cursor' : ''}"
@@ -185,13 +191,9 @@ export class DatasetList {
       }}
       @pointerenter=${() => void this.point(index)}
     >
-      <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @load=${broken(false)} @error=${broken(true)} />
-      <span class="names" role="gridcell">${head.length === 0 ? words[0] : head.map((_, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${words[i]}</span>`)}</span>
+      <span class="names" role="gridcell"><img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @load=${broken(false)} @error=${broken(true)} />${head.length === 0 ? words[0] : head.map((_, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${words[i]}</span>`)}</span>
       ${head.length === 0 ? null : html`<span class="tag" role="gridcell">${words.at(-1)}</span>`}
-      <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, event => {
-        event.stopPropagation();
-        this.actions.add(found.keys, found.bounds);
-      })}</span>
+      <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, add, { skipped: true })}</span>
     </div>`;
   }
 

@@ -53,7 +53,7 @@ export function colormapPicker(layer: Layer): TemplateResult {
           <button type="button" class="ramp-choice" aria-pressed=${colormap === null} @click=${pick(null)}>${ramp(layer, null)}<span>Default</span></button>
           ${groups(all).map(
             ([title, members]) =>
-              html`<h4>${title}</h4>${members.map(
+              html`<h3>${title}</h3>${members.map(
                 name =>
                   html`<button type="button" class="ramp-choice" data-colormap=${name} aria-pressed=${base === name} @click=${pick(name)}>${ramp(layer, reversed ? `${name}_r` : name)}<span>${name}</span></button>`,
               )}`,

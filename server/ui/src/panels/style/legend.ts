@@ -58,13 +58,13 @@ function legendOf(layer: Layer, info: LayerInfo): Legend {
 
 function one({ title, unit, colors, channels, ramp }: Legend): TemplateResult {
   return html`<div class="legend">
-    <h3 title=${title}>${title}${unit ? html` <span class="unit">${unit}</span>` : null}</h3>
-    ${channels ? html`<div class="legend-rgb">${colors.map(c => html`<span><i style="background:${c.color}"></i>${c.text}</span>`)}</div>` : null}
+    <h2 title=${title}>${title}${unit ? html` <span class="unit">${unit}</span>` : null}</h2>
+    ${channels ? html`<div class="legend-rgb">${colors.map((c, i) => html`<span><i style="background:${c.color}"></i><span class="unseen">${['red', 'green', 'blue'][i]}: </span>${c.text}</span>`)}</div>` : null}
     ${channels || colors.length === 0 ? null : html`<ul>${colors.map(c => html`<li><span class="swatch" style="background:${c.color}"></span>${c.text}</li>`)}</ul>`}
     ${
       ramp
-        ? html`<div class="legend-ramp" style="background:${ramp.url ? `center / 100% 100% url("${ramp.url}")` : ramp.gradient}"></div>
-          <div class="legend-ends">${ramp.ends.map(end => html`<span>${end}</span>`)}</div>`
+        ? html`<div class="legend-ramp" role="img" aria-label="Colors from ${ramp.ends[0]} to ${ramp.ends[2]} ${unit ?? ''}" style="background:${ramp.url ? `center / 100% 100% url("${ramp.url}")` : ramp.gradient}"></div>
+          <div class="legend-ends" aria-hidden="true">${ramp.ends.map(end => html`<span>${end}</span>`)}</div>`
         : null
     }
   </div>`;
