@@ -91,6 +91,8 @@ export const dem = (style = '') => `${AT}&in=default&layer=default/singleband/de
 export const cover = () => `${AT}&in=default&layer=default/singleband/cover/1`;
 export const series = (band: string, date = '20260401') => `${AT}&in=series&layer=series/singleband/${date}/${band}`;
 
+export const usage = (date: string) => `${AT}&in=usage&layer=usage/singleband/${date}/cover`;
+
 export async function layersTab(page: Page): Promise<void> {
   await page.getByRole('tab', { name: /Layers/ }).click();
 }

@@ -1,4 +1,4 @@
-import { changes, cover, dem, drawn, expect, hashHas, layersTab, look, open, series, test } from './page';
+import { changes, cover, dem, drawn, expect, hashHas, layersTab, look, open, series, test, usage } from './page';
 
 test('colors are chosen by what they look like, and reversed', async ({ page }) => {
   await open(page, dem());
@@ -86,6 +86,24 @@ test('classes that are hidden stay so in the link, and come back one by one', as
   await changes(page, () => page.getByRole('button', { name: 'Show forest' }).click());
   await expect(page.locator('.legend li')).toHaveText(['meadow', 'forest', 'rock']);
   await expect(page.getByLabel('Color of water')).toHaveValue('#3e76a8');
+});
+
+test('classes that are hidden stay so at another date, where others can be shown', async ({ page }) => {
+  await open(page, usage('20250101'));
+  await layersTab(page);
+  await expect(page.locator('.classes li')).toHaveText([/water/, /meadow/, /forest/]);
+  await changes(page, () => page.getByRole('button', { name: 'Hide forest' }).click());
+  await changes(page, () => page.getByRole('button', { name: 'Later' }).click());
+  // Rock was not there to be shown; meadow is not here.
+  await expect(page.locator('.classes li')).toHaveText([/water/, /forest/, /rock/, /class 2|meadow/]);
+  await expect(page.locator('.classes .off')).toHaveText([/forest/, /rock/]);
+  await expect(page.locator('.legend li').first()).toHaveText('water');
+  await changes(page, () => page.getByRole('button', { name: 'Show rock' }).click());
+  await hashHas(page, /20260101.*explicit_color_map=\{"1":"\w+","2":"\w+","4":"\w+"\}/);
+  await changes(page, () => page.getByRole('button', { name: 'Earlier' }).click());
+  await expect(page.locator('.classes .off')).toHaveText([/forest/]);
+  await changes(page, () => page.getByRole('button', { name: 'All as they were' }).click());
+  await expect(page.locator('.legend li')).toHaveText(['water', 'meadow', 'forest']);
 });
 
 test('the legend tells ends and unit', async ({ page }) => {
