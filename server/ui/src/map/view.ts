@@ -59,10 +59,6 @@ export class View {
       const { lng, lat } = this.map.getCenter();
       store.set({ view: { center: [lng, lat], zoom: this.map.getZoom() } });
     });
-    // Says, to who cannot see it, whether the map is still being drawn.
-    const busy = (yes: boolean) => this.home.parentElement?.setAttribute('aria-busy', String(yes));
-    this.map.on('dataloading', () => busy(true));
-    this.map.on('idle', () => busy(!this.settled));
     this.map.on('move', () => this.twin?.map.jumpTo(camera(this.map)));
     this.map.on('click', event => {
       if (!event.defaultPrevented) store.set({ place: [event.lngLat.lng, event.lngLat.lat], answers: null, area: null, areaAnswers: null });
@@ -95,9 +91,9 @@ export class View {
     return [b.getWest(), Math.max(b.getSouth(), -85.05), b.getEast(), Math.min(b.getNorth(), 85.05)];
   }
 
-  /** Whether the pictures of all layers are there. */
+  /** Whether the pictures of all layers are there, on both sides. */
   get settled(): boolean {
-    return this.ready && this.rasters.loaded();
+    return this.ready && this.rasters.loaded() && (this.twin === null || (this.twin.ready && this.twin.rasters.loaded()));
   }
 
   /** Whom the map thanks, as its corner says. */
@@ -149,6 +145,10 @@ export class View {
       // A layer's source has another number whenever it is made anew.
       if (source === null || this.failures.add(source.replace(/-\d+$/, ''))) this.failed(event.error);
     });
+    // Says, to who cannot see it, whether the map is still being drawn.
+    const busy = (yes: boolean) => this.home.parentElement?.setAttribute('aria-busy', String(yes));
+    map.on('dataloading', () => busy(true));
+    map.on('idle', () => busy(!this.settled));
     if (ui.basemap?.kind === 'style') this.orBundled(map);
     return map;
   }

@@ -40,7 +40,8 @@ export function visibleLegends(): Legend[] {
 
 function legendOf(layer: Layer, info: LayerInfo): Legend {
   const unit = layer.kind === 'compute' ? null : (info.legend?.unit ?? info.metadata[0]?.unit ?? null);
-  const blank: Legend = { title: titleOf(layer), unit, colors: [], channels: layer.kind === 'rgb', ramp: null };
+  const side = store.now.compare === null || layer.side === 'both' ? '' : `${layer.side === 'left' ? 'Left' : 'Right'}: `;
+  const blank: Legend = { title: side + titleOf(layer), unit, colors: [], channels: layer.kind === 'rgb', ramp: null };
   if (showsClasses(layer, info)) {
     const classes = classesOf(layer, info).filter(c => !c.hidden);
     return { ...blank, colors: classes.map(c => ({ color: c.color, text: c.label ?? c.value })) };
