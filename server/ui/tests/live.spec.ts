@@ -1,6 +1,6 @@
 import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dem, drawn, expect, layersTab, look, open, test } from './page';
+import { dem, drawn, expect, later, layersTab, look, open, test } from './page';
 
 const folder = process.env.KILN_DROP ?? '';
 const names = ['arrived.tif', 'broken.tif'];
@@ -69,6 +69,7 @@ test('conversions are shown with their progress', async ({ page }) => {
 
 test('after an outage all mends itself', async ({ page }) => {
   page.removeAllListeners('console');
+  await page.clock.install();
   let down = false;
   await page.route('**/events', route => route.fulfill({ status: 502, body: '' }));
   const asked = /\/(ready|jobs|datasets|singleband|point)\b/;
@@ -87,9 +88,9 @@ test('after an outage all mends itself', async ({ page }) => {
   await page.getByRole('tab', { name: /Data/ }).click();
   await page.getByLabel('in this view').check();
   await expect(page.locator('#panel-data .fault')).toBeVisible();
-  await expect(page.locator('.badge.lost')).toBeVisible();
+  await later(page, 5, () => expect(page.locator('.badge.lost')).toBeVisible({ timeout: 1000 }));
   down = false;
-  await expect(page.locator('.badge.busy')).toBeVisible();
+  await later(page, 5, () => expect(page.locator('.badge.busy')).toBeVisible({ timeout: 1000 }));
   await expect(page.locator('.fault')).toHaveCount(0);
   await expect(page.locator('.dataset-row').first()).toBeVisible();
   await expect(page.locator('.answers dd')).toContainText('m');

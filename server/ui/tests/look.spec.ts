@@ -1,4 +1,4 @@
-import { AT, changes, dem, drawn, expect, hashHas, layersTab, look, open, series, test } from './page';
+import { AT, changes, dem, drawn, expect, hashHas, layersTab, look, open, redrawn, series, test } from './page';
 
 test('a band, RGB and a formula of bands are a click apart', async ({ page }) => {
   await open(page, series('B08'));
@@ -30,8 +30,10 @@ test('a formula may be typed slowly while the page is drawn again', async ({ pag
   await layersTab(page);
   const field = page.getByLabel('Expression');
   await field.fill('');
-  // Longer than the page goes without being drawn.
-  await field.pressSequentially('v1*3+1000', { delay: 750 });
+  for (const key of 'v1*3+1000') {
+    await field.press(key);
+    await redrawn(page);
+  }
   await expect(field).toHaveValue('v1*3+1000');
   await field.press('Enter');
   await hashHas(page, /expression=v1\*3\+1000/);

@@ -1,4 +1,4 @@
-import { changes, cover, dem, drawn, expect, hashHas, layersTab, look, open, series, test, usage } from './page';
+import { changes, cover, dem, drawn, expect, hashHas, layersTab, look, open, redrawn, series, test, usage } from './page';
 
 test('colors are chosen by what they look like, and reversed', async ({ page }) => {
   await open(page, dem());
@@ -145,16 +145,8 @@ test('a histogram of the view that fails is asked for less and less often, howev
     return down ? route.fulfill({ status: 500, body: '{}' }) : route.continue();
   });
   await open(page, series('B08').replace('20260401', '*'));
-  // What was typed and is left has the page drawn.
-  await page.evaluate(() => {
-    const draw = () => {
-      document.querySelector('#chrome')?.dispatchEvent(new Event('focusout'));
-      requestAnimationFrame(draw);
-    };
-    draw();
-  });
   await layersTab(page);
-  await expect.poll(() => asked.length).toBe(3);
+  while (asked.length < 3) await redrawn(page);
   down = false;
   const [first = 0, second = 0, third = 0] = asked;
   expect(second - first).toBeGreaterThan(1000);
