@@ -13,11 +13,10 @@ use shared::dataset::DataType;
 const SIDE: u32 = 500;
 /// Dates of the series, each with a level of its own in near infrared.
 const DATES: [(&str, f64); 4] = [("20260101", 0.0), ("20260401", 900.0), ("20260701", 1500.0), ("20261001", 400.0)];
-const CLASSES: &str = r##"categories = [
-  { value = 1, label = "water", color = "#3e76a8" }, { value = 2, label = "meadow", color = "#92b062" },
-  { value = 3, label = "forest", color = "#3a683e" }, { value = 4, label = "rock", color = "#948a80" },
-]
-"##;
+/// Dates of classes, and which there are.
+const USAGE: [(&str, [f64; 3]); 2] = [("20250101", [1.0, 2.0, 3.0]), ("20260101", [1.0, 3.0, 4.0])];
+const CLASSES: [(f64, &str, &str); 4] =
+    [(1.0, "water", "#3e76a8"), (2.0, "meadow", "#92b062"), (3.0, "forest", "#3a683e"), (4.0, "rock", "#948a80")];
 
 /// `server/ui`, if its packages, Node and a browser are there; or a word about what is missing.
 fn workshop() -> Option<(PathBuf, PathBuf)> {
@@ -40,18 +39,25 @@ fn workshop() -> Option<(PathBuf, PathBuf)> {
     }
 }
 
+/// A sidecar that names some of the classes.
+fn named(values: &[f64]) -> String {
+    let rows = CLASSES.iter().filter(|class| values.contains(&class.0));
+    let rows = rows.map(|(value, label, color)| format!("{{ value = {value}, label = {label:?}, color = {color:?} }}"));
+    format!("categories = [{}]\n", rows.collect::<Vec<_>>().join(", "))
+}
+
 fn raster(data_type: DataType) -> Raster {
     Raster::lonlat([7.0, 47.0], 0.002, SIDE, SIDE, data_type)
 }
 
-/// A plain folder with heights, classes and a photo, and beside it a series of four bands at four dates.
+/// A plain folder with heights, classes and a photo, and beside it a series of four bands at four dates, and classes at two.
 fn serve(scene: &Scene) -> Stack {
     let noise = |seed, low, high| Formula::noise(seed, 160.0, low, high);
     scene.drop_raster("dem.tif", &raster(DataType::Float32).filled(noise(1, 0.0, 1000.0)));
     fs::write(scene.path("dem.tif.kiln.toml"), "unit = \"m\"\n").unwrap();
-    let classes = Formula::classes(2, 120.0, &[1.0, 2.0, 3.0, 4.0]);
-    fs::write(scene.path("cover.tif.kiln.toml"), CLASSES).unwrap();
-    scene.drop_raster("cover.tif", &raster(DataType::Uint8).filled(classes));
+    let values = CLASSES.map(|class| class.0);
+    fs::write(scene.path("cover.tif.kiln.toml"), named(&values)).unwrap();
+    scene.drop_raster("cover.tif", &raster(DataType::Uint8).filled(Formula::classes(2, 120.0, &values)));
     let colors = [("R", noise(3, 20.0, 255.0)), ("G", noise(4, 20.0, 200.0)), ("B", noise(5, 0.0, 120.0))];
     let mut photo = raster(DataType::Uint8).bands(&colors);
     photo.interpretation = Interpretation::Rgb;
@@ -67,14 +73,26 @@ fn serve(scene: &Scene) -> Stack {
         let near_infrared = noise(20, 1500.0, 4500.0).map(move |_, value| value + level);
         raster(DataType::Uint16).filled(near_infrared).save(&series.join(format!("{date}_B08.tif")));
     }
-    let pattern = series.join("{date}_{band}.tif");
-    let config = scene
-        .config(&format!("[collections.series]\ntitle = \"Series\"\nsource = {:?}\n", pattern.display().to_string()));
+    let usage = scene.root().join("usage");
+    fs::create_dir(&usage).unwrap();
+    for (date, values) in USAGE {
+        let file = usage.join(format!("{date}_cover.tif"));
+        fs::write(file.with_extension("tif.kiln.toml"), named(&values)).unwrap();
+        raster(DataType::Uint8).filled(Formula::classes(2, 120.0, &values)).save(&file);
+    }
+    let [series, usage] = [series, usage].map(|folder| folder.join("{date}_{band}.tif").display().to_string());
+    let config = scene.config(&format!(
+        "[collections.series]\ntitle = \"Series\"\nsource = {series:?}\n[collections.usage]\nsource = {usage:?}\n"
+    ));
     let stack = Launch::serve(scene).arg("--config").arg(config).start();
     stack.wait_for_datasets(&["cover/1", "dem/1", "photo/R", "photo/G", "photo/B"]);
     stack.wait_for("the series is there", std::time::Duration::from_mins(1), || {
         let found = stack.get("/collections/series/datasets?total=true");
         (found.status == 200 && found.json()["total"] == DATES.len() * 4).then_some(())
+    });
+    stack.wait_for("the usage is there", std::time::Duration::from_mins(1), || {
+        let found = stack.get("/collections/usage/datasets?total=true");
+        (found.status == 200 && found.json()["total"] == USAGE.len()).then_some(())
     });
     stack
 }

@@ -151,6 +151,8 @@ function places(): { root: HTMLElement; home: HTMLElement; twin: HTMLElement } {
   if (!main || !home || !twin || !root) throw new Error('the page has no room');
   main.setAttribute('aria-label', 'Map');
   twin.hidden = true;
+  // The other side of the same map.
+  twin.setAttribute('aria-hidden', 'true');
   main.append(home, twin);
   app.replaceChildren(main, root);
   return { root, home, twin };

@@ -141,7 +141,7 @@ function drawer(name: NonNullable<State['dialog']>, view: View | null): Template
   const titles = { share: 'Share and take away', live: 'What happens now', help: 'Help' };
   const body = { share: () => sharePanel(view), live: livePanel, help: () => helpPanel(toggleShortcuts) }[name];
   return html`<section class="drawer panel" role="dialog" tabindex="-1" aria-label=${titles[name]}>
-    <header><h2>${titles[name]}</h2>${iconButton('close', 'Close', () => store.set({ dialog: null }))}</header>
+    <header role="none"><h2>${titles[name]}</h2>${iconButton('close', 'Close', () => store.set({ dialog: null }))}</header>
     <div class="drawer-body">${body()}</div>
   </section>`;
 }

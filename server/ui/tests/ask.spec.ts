@@ -1,4 +1,4 @@
-import { changes, cover, dem, expect, hashHas, json, layersTab, open, series, test } from './page';
+import { AT, changes, cover, dem, expect, hashHas, json, layersTab, open, series, test } from './page';
 
 interface Point {
   results: { keys: Record<string, string>; value: number; scaled: number }[];
@@ -88,6 +88,18 @@ test('a rectangle takes two clicks, Escape gives up, and its values are a GeoTIF
   const file = await request.get((await page.getByRole('link', { name: 'GeoTIFF of its box' }).getAttribute('href')) ?? '');
   expect(file.status()).toBe(200);
   expect((await file.body()).subarray(0, 2).toString()).toBe('II');
+});
+
+test('of RGB each band has statistics and values, and the picture is no GeoTIFF', async ({ page, request }) => {
+  await open(page, `${AT}&in=default&layer=default/rgb/photo?r=R%26g=G%26b=B`);
+  await page.keyboard.press('v');
+  const green = page.locator('.answers article', { hasText: '· G' });
+  await expect(green.locator('.statistics')).toBeVisible();
+  const url = (await green.getByRole('link', { name: 'GeoTIFF of its box' }).getAttribute('href')) ?? '';
+  expect(url).toContain('singleband/photo/G/crop.tif');
+  expect((await request.get(url)).status()).toBe(200);
+  await page.keyboard.press('s');
+  await expect(page.getByRole('dialog')).toContainText('A GeoTIFF has values, of a band or of maths; RGB is a picture.');
 });
 
 test('the middle of the map is asked by a key', async ({ page }) => {

@@ -46,7 +46,7 @@ test('dates are searched as they are read, and other values are no dates', async
   const tiles = ['199905', '20260101', 'x7', 'x8'].map(value => ({ value, count: 1 }));
   await page.route('**/series/keys/date?*', route => route.fulfill({ json: { values: tiles } }));
   await page.reload();
-  await expect(page.locator('.legend h3')).toContainText('20260401');
+  await expect(page.locator('.legend h2')).toContainText('20260401');
   await expect(page.locator('.dataset-row').first()).not.toContainText('2026-');
 });
 

@@ -1,6 +1,6 @@
 import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dem, drawn, expect, layersTab, look, open, test } from './page';
+import { dem, drawn, expect, later, layersTab, look, open, test } from './page';
 
 const folder = process.env.KILN_DROP ?? '';
 const names = ['arrived.tif', 'broken.tif'];
@@ -69,6 +69,7 @@ test('conversions are shown with their progress', async ({ page }) => {
 
 test('after an outage all mends itself', async ({ page }) => {
   page.removeAllListeners('console');
+  await page.clock.install();
   let down = false;
   await page.route('**/events', route => route.fulfill({ status: 502, body: '' }));
   const asked = /\/(ready|jobs|datasets|singleband|point)\b/;
@@ -87,9 +88,9 @@ test('after an outage all mends itself', async ({ page }) => {
   await page.getByRole('tab', { name: /Data/ }).click();
   await page.getByLabel('in this view').check();
   await expect(page.locator('#panel-data .fault')).toBeVisible();
-  await expect(page.locator('.badge.lost')).toBeVisible();
+  await later(page, 5, () => expect(page.locator('.badge.lost')).toBeVisible({ timeout: 1000 }));
   down = false;
-  await expect(page.locator('.badge.busy')).toBeVisible();
+  await later(page, 5, () => expect(page.locator('.badge.busy')).toBeVisible({ timeout: 1000 }));
   await expect(page.locator('.fault')).toHaveCount(0);
   await expect(page.locator('.dataset-row').first()).toBeVisible();
   await expect(page.locator('.answers dd')).toContainText('m');
@@ -105,6 +106,32 @@ test('tiles that failed during an outage come by themselves', async ({ page }) =
   expect((await look(page)).colors).toBeLessThan(20);
   down = false;
   await expect.poll(async () => (await look(page)).colors).toBeGreaterThan(50);
+});
+
+test('a base map of another server that was away comes by itself', async ({ page }) => {
+  page.removeAllListeners('console');
+  let down = true;
+  const red = await page.evaluate(() => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 256, height: 256 });
+    const context = canvas.getContext('2d');
+    if (context) context.fillStyle = '#f00';
+    context?.fillRect(0, 0, 256, 256);
+    return canvas.toDataURL().split(',')[1] ?? '';
+  });
+  await page.route('**/ui.json', async route => {
+    const answer = await route.fetch();
+    const basemap = { kind: 'raster', tiles: [new URL('base/{z}/{x}/{y}', route.request().url()).href], attribution: null };
+    await route.fulfill({ json: { ...(await answer.json()), basemap } });
+  });
+  await page.route('**/base/*/*/*', route =>
+    down ? route.fulfill({ status: 502, body: '' }) : route.fulfill({ contentType: 'image/png', body: Buffer.from(red, 'base64') }),
+  );
+  await open(page, dem('?hidden=1'));
+  await expect(page.locator('.toast')).toHaveText(/some tiles were refused: 502/);
+  // The page's own server was there all the time.
+  await expect(page.locator('.badge.live, .badge.busy')).toBeVisible();
+  down = false;
+  await expect.poll(async () => (await look(page)).mean).toEqual([255, 0, 0]);
 });
 
 test('an empty catalogue says what to do, and the first raster opens it', async ({ page }) => {

@@ -1,4 +1,4 @@
-import { AT, changes, dem, drawn, expect, hashHas, layersTab, look, open, series, test } from './page';
+import { AT, changes, dem, drawn, expect, hashHas, layersTab, look, open, redrawn, series, test } from './page';
 
 test('a band, RGB and a formula of bands are a click apart', async ({ page }) => {
   await open(page, series('B08'));
@@ -30,8 +30,10 @@ test('a formula may be typed slowly while the page is drawn again', async ({ pag
   await layersTab(page);
   const field = page.getByLabel('Expression');
   await field.fill('');
-  // Longer than the page goes without being drawn.
-  await field.pressSequentially('v1*3+1000', { delay: 750 });
+  for (const key of 'v1*3+1000') {
+    await field.press(key);
+    await redrawn(page);
+  }
   await expect(field).toHaveValue('v1*3+1000');
   await field.press('Enter');
   await hashHas(page, /expression=v1\*3\+1000/);
@@ -107,4 +109,28 @@ test('layers are faded, hidden, moved and removed', async ({ page }) => {
   expect(bare.colors).toBeLessThan(20);
   await page.getByRole('button', { name: /^Remove dem/ }).click();
   await expect(page.getByText('No layer is shown.')).toBeVisible();
+});
+
+test('what belongs to a layer goes with it', async ({ page }) => {
+  await open(page, `${dem()}&layer=series/singleband/20260101/B08&active=1`);
+  await layersTab(page);
+  await page.mouse.click(800, 400);
+  await expect(page.locator('.answers article')).toHaveCount(2);
+  await expect(page.locator('.plot')).toBeVisible();
+  await expect(page.locator('.time')).toBeVisible();
+  await changes(page, () => page.getByRole('button', { name: /^Remove 20260101|^Remove 2026-01-01/ }).click());
+  await expect(page.locator('.legend h2')).toHaveText(/dem/);
+  await expect(page.locator('.answers article')).toHaveCount(1);
+  await expect(page.locator('.plot, .time')).toHaveCount(0);
+  // What is left opens.
+  await expect(page.locator('.layer.open .names').first()).toContainText('dem');
+  await hashHas(page, /layer=default\/singleband\/dem\/1(?!.*series\/singleband)/);
+  await changes(page, () => page.getByRole('button', { name: /^Remove dem/ }).click());
+  await expect(page.locator('.legend')).toHaveCount(0);
+  await expect(page.locator('.answers')).toContainText('No layer is visible.');
+  await hashHas(page, /layer=none/);
+  // On purpose: nothing comes by itself.
+  await page.reload();
+  await expect(page.locator('.dataset-row').first()).toBeVisible();
+  await expect(page.getByRole('tab', { name: /Layers/ })).toContainText('0');
 });

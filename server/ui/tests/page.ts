@@ -65,16 +65,19 @@ export function lookAt(page: Page, png: Buffer, part = { x: 0, y: 0, width: 1, h
 
 /** Waits until the map has drawn all it was told to. */
 export async function drawn(page: Page): Promise<void> {
-  await expect(page.locator('main[aria-busy=false]')).toBeVisible({ timeout: 45_000 });
-  await expect(page.locator('.layer .spinner')).toHaveCount(0);
+  // Looked for in each frame of the page; `expect` would look again after a second.
+  await page.waitForSelector('#app:has(main[aria-busy=false]):not(:has(.layer .spinner))', { timeout: 45_000 });
 }
+
+/** What is to become so, looked at ten times a second. */
+const OFTEN = { intervals: [100] };
 
 /** Does something, and waits until the map looks another way for it. */
 export async function changes(page: Page, act: () => Promise<unknown>, part = MIDDLE): Promise<Look> {
   await drawn(page);
   const before = await look(page, part);
   await act();
-  await expect.poll(async () => (await look(page, part)).print, { timeout: 60_000 }).not.toBe(before.print);
+  await expect.poll(async () => (await look(page, part)).print, { ...OFTEN, timeout: 60_000 }).not.toBe(before.print);
   await drawn(page);
   return look(page, part);
 }
@@ -91,6 +94,8 @@ export const dem = (style = '') => `${AT}&in=default&layer=default/singleband/de
 export const cover = () => `${AT}&in=default&layer=default/singleband/cover/1`;
 export const series = (band: string, date = '20260401') => `${AT}&in=series&layer=series/singleband/${date}/${band}`;
 
+export const usage = (date: string) => `${AT}&in=usage&layer=usage/singleband/${date}/cover`;
+
 export async function layersTab(page: Page): Promise<void> {
   await page.getByRole('tab', { name: /Layers/ }).click();
 }
@@ -103,5 +108,22 @@ export async function json<T>(request: APIRequestContext, path: string): Promise
 
 /** The state in the URL, once it says so. */
 export async function hashHas(page: Page, text: string | RegExp): Promise<void> {
-  await expect.poll(() => decodeURIComponent(decodeURIComponent(page.url().split('#')[1] ?? ''))).toMatch(text);
+  await expect.poll(() => decodeURIComponent(decodeURIComponent(page.url().split('#')[1] ?? '')), OFTEN).toMatch(text);
+}
+
+/** Has the page drawn, as it is at any change. */
+export function redrawn(page: Page): Promise<void> {
+  return page.evaluate(async () => {
+    // What was typed and is left gives way to what is.
+    document.querySelector('#chrome')?.dispatchEvent(new Event('focusout'));
+    for (let frames = 0; frames < 2; frames++) await new Promise(requestAnimationFrame);
+  });
+}
+
+/** Waits for something that the page does after seconds, which pass at once. The clock is to be installed before the page is opened. */
+export async function later(page: Page, seconds: number, then: () => Promise<void>): Promise<void> {
+  await expect(async () => {
+    await page.clock.fastForward(seconds * 1000);
+    await then();
+  }).toPass(OFTEN);
 }

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { changes, dem, drawn, expect, hashHas, layersTab, look, lookAt, open, series, test } from './page';
+import { changes, dem, drawn, expect, hashHas, later, layersTab, look, lookAt, open, series, test } from './page';
 
 const STATE = `${dem('?colormap=viridis%26stretch_range=[100,900]')}&layer=default/rgb/photo?r=R%26g=G%26b=B%26opacity=0.5&swipe=0.6`;
 
@@ -81,6 +81,7 @@ test('a link that makes no sense still opens a page', async ({ page }) => {
 
 test('a link outlives a server that is not up yet', async ({ page }) => {
   page.removeAllListeners('console');
+  await page.clock.install();
   let status = 502;
   await page.route(/\/(collections|events|ready)$/, route => (status ? route.fulfill({ status, body: '{}' }) : route.continue()));
   const state = dem('?colormap=viridis');
@@ -90,9 +91,9 @@ test('a link outlives a server that is not up yet', async ({ page }) => {
   expect(await page.locator('[data-name=link] input').inputValue()).toContain(state);
   // Nothing is published at first; nobody has to try again.
   status = 503;
-  await expect(page.getByText('Nothing here yet')).toBeVisible();
+  await later(page, 5, () => expect(page.getByText('Nothing here yet')).toBeVisible({ timeout: 1000 }));
   status = 0;
-  await expect(page.getByRole('tab', { name: /Layers/ })).toContainText('1');
+  await later(page, 5, () => expect(page.getByRole('tab', { name: /Layers/ })).toContainText('1', { timeout: 1000 }));
   await drawn(page);
   expect((await look(page)).colors).toBeGreaterThan(50);
   await hashHas(page, /dem\/1\?colormap=viridis/);

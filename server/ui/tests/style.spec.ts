@@ -1,4 +1,4 @@
-import { changes, cover, dem, drawn, expect, hashHas, layersTab, look, open, series, test } from './page';
+import { changes, cover, dem, drawn, expect, hashHas, layersTab, look, open, redrawn, series, test, usage } from './page';
 
 test('colors are chosen by what they look like, and reversed', async ({ page }) => {
   await open(page, dem());
@@ -88,6 +88,24 @@ test('classes that are hidden stay so in the link, and come back one by one', as
   await expect(page.getByLabel('Color of water')).toHaveValue('#3e76a8');
 });
 
+test('classes that are hidden stay so at another date, where others can be shown', async ({ page }) => {
+  await open(page, usage('20250101'));
+  await layersTab(page);
+  await expect(page.locator('.classes li')).toHaveText([/water/, /meadow/, /forest/]);
+  await changes(page, () => page.getByRole('button', { name: 'Hide forest' }).click());
+  await changes(page, () => page.getByRole('button', { name: 'Later' }).click());
+  // Rock was not there to be shown; meadow is not here.
+  await expect(page.locator('.classes li')).toHaveText([/water/, /forest/, /rock/, /class 2|meadow/]);
+  await expect(page.locator('.classes .off')).toHaveText([/forest/, /rock/]);
+  await expect(page.locator('.legend li').first()).toHaveText('water');
+  await changes(page, () => page.getByRole('button', { name: 'Show rock' }).click());
+  await hashHas(page, /20260101.*explicit_color_map=\{"1":"\w+","2":"\w+","4":"\w+"\}/);
+  await changes(page, () => page.getByRole('button', { name: 'Earlier' }).click());
+  await expect(page.locator('.classes .off')).toHaveText([/forest/]);
+  await changes(page, () => page.getByRole('button', { name: 'All as they were' }).click());
+  await expect(page.locator('.legend li')).toHaveText(['water', 'meadow', 'forest']);
+});
+
 test('the legend tells ends and unit', async ({ page }) => {
   await open(page, dem('?colormap=terrain%26stretch_range=[0,1000]'));
   const legend = page.locator('.legend');
@@ -116,4 +134,22 @@ test('band maths and mosaics have a histogram of the view', async ({ page }) => 
   await expect(page.locator('.stretch svg path').first()).toBeVisible();
   await page.getByRole('button', { name: '2–98 %' }).click();
   await hashHas(page, /stretch_range=\[-?0\.\d+,-?0\.\d+\]/);
+});
+
+test('a histogram of the view that fails is asked for less and less often, however often the page is drawn', async ({ page }) => {
+  page.removeAllListeners('console');
+  const asked: number[] = [];
+  let down = true;
+  await page.route('**/crop.npy?*', route => {
+    asked.push(Date.now());
+    return down ? route.fulfill({ status: 500, body: '{}' }) : route.continue();
+  });
+  await open(page, series('B08').replace('20260401', '*'));
+  await layersTab(page);
+  while (asked.length < 3) await redrawn(page);
+  down = false;
+  const [first = 0, second = 0, third = 0] = asked;
+  expect(second - first).toBeGreaterThan(1000);
+  expect(third - second).toBeGreaterThan(2000);
+  await expect(page.locator('.stretch svg path').first()).toBeVisible();
 });

@@ -48,6 +48,19 @@ export function paintBase(map: MapLibre, dark: boolean): void {
   }
 }
 
+/** Makes a source of the base map anew: MapLibre cannot draw a tile that failed while it is loaded again. */
+export function askAgain(map: MapLibre, name: string): void {
+  const { sources, layers } = map.getStyle();
+  const source = sources[name];
+  if (source?.type !== 'raster') return;
+  const own = layers.filter(layer => 'source' in layer && layer.source === name);
+  for (const layer of own) map.removeLayer(layer.id);
+  map.removeSource(name);
+  map.addSource(name, source);
+  // From the top, so that each finds the one above it.
+  for (const layer of own.reverse()) map.addLayer(layer, layers[layers.indexOf(layer) + 1]?.id);
+}
+
 let world: Promise<World> | undefined;
 
 /** Fetches the coastlines and draws them, and keeps the grid of meridians and parallels as fine as the zoom. */

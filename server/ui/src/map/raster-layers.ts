@@ -32,16 +32,33 @@ export class RasterLayers {
       const known = info[layer.id];
       if (known?.tiles && known.tileJson) this.show(layer, known, known.tiles);
     }
-    for (const layer of layers) {
-      const shown = this.shown.get(layer.id);
-      if (!shown) continue;
-      for (const name of [...shown.old, shown.current]) if (this.map.getLayer(name)) this.map.moveLayer(name, ABOVE);
-    }
+    this.arrange(layers.flatMap(layer => this.namesOf(layer.id)));
   }
 
-  /** Sources that are to be loaded again with the next `sync`. */
-  renew(names: ReadonlySet<string>): void {
-    for (const shown of this.shown.values()) if (names.has(shown.current)) shown.tiles = '';
+  /** From the bottom to the top; moving a layer has the map drawn again, also to where it is. */
+  private arrange(names: readonly string[]): void {
+    const there = names.filter(name => this.map.getLayer(name));
+    if (
+      there.join() ===
+      this.map
+        .getLayersOrder()
+        .filter(name => there.includes(name))
+        .join()
+    )
+      return;
+    for (const name of there) this.map.moveLayer(name, ABOVE);
+  }
+
+  private namesOf(id: string): string[] {
+    const shown = this.shown.get(id);
+    return shown ? [...shown.old, shown.current] : [];
+  }
+
+  /** Has a source loaded again with the next `sync`, if it is one of these. */
+  renew(source: string): boolean {
+    const own = [...this.shown].find(([id]) => this.namesOf(id).includes(source));
+    if (own?.[1].current === source) own[1].tiles = '';
+    return own !== undefined;
   }
 
   /** Whether all that is to be seen has been loaded. */

@@ -3,7 +3,8 @@ import type { Feature } from 'geojson';
 import maplibregl from 'maplibre-gl';
 import 'maplibre-gl/dist/maplibre-gl.css';
 import type { Bounds } from '../api/collections';
-import { baseStyle, drawBase, paintBase } from '../base-map/base';
+import { askAgain, baseStyle, drawBase, paintBase } from '../base-map/base';
+import { Failures } from '../state/failures';
 import type { Layer } from '../state/layer';
 import { type LngLat, type State, store } from '../state/store';
 import { isDark } from '../state/theme';
@@ -23,8 +24,9 @@ export class View {
   private ready = false;
   /** Whether what may wait for the first pictures is drawn too. */
   private late = false;
-  /** Sources of which tiles failed: asked again once the server is back. */
+  /** Sources of which tiles failed, of any server. */
   private readonly broken = new Set<string>();
+  private readonly failures = new Failures(() => this.mend());
   private outlines: readonly Bounds[] = [];
   /** What lies above the rasters, on both sides of a swipe. */
   private readonly overlays = new Map<Overlay, Feature[]>();
@@ -57,10 +59,6 @@ export class View {
       const { lng, lat } = this.map.getCenter();
       store.set({ view: { center: [lng, lat], zoom: this.map.getZoom() } });
     });
-    // Says, to who cannot see it, whether the map is still being drawn.
-    const busy = (yes: boolean) => this.home.parentElement?.setAttribute('aria-busy', String(yes));
-    this.map.on('dataloading', () => busy(true));
-    this.map.on('idle', () => busy(!this.settled));
     this.map.on('move', () => this.twin?.map.jumpTo(camera(this.map)));
     this.map.on('click', event => {
       if (!event.defaultPrevented) store.set({ place: [event.lngLat.lng, event.lngLat.lat], answers: null, area: null, areaAnswers: null });
@@ -72,7 +70,6 @@ export class View {
       this.draw.cancel();
       this.overlay(now);
     });
-    store.on(['connected'], now => now.connected && this.mend());
     store.on(['theme'], () => this.repaint());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.repaint());
   }
@@ -94,9 +91,9 @@ export class View {
     return [b.getWest(), Math.max(b.getSouth(), -85.05), b.getEast(), Math.min(b.getNorth(), 85.05)];
   }
 
-  /** Whether the pictures of all layers are there. */
+  /** Whether the pictures of all layers are there, on both sides. */
   get settled(): boolean {
-    return this.ready && this.rasters.loaded();
+    return this.ready && this.rasters.loaded() && (this.twin === null || (this.twin.ready && this.twin.rasters.loaded()));
   }
 
   /** Whom the map thanks, as its corner says. */
@@ -141,11 +138,17 @@ export class View {
     map.touchZoomRotate.disableRotation();
     map.keyboard.disableRotation();
     map.on('error', event => {
-      if ('sourceId' in event) this.broken.add(String(event.sourceId));
       // What failed is not waited for: the map says so when it is drawn again.
       map.triggerRepaint();
-      this.failed(event.error);
+      const source = 'sourceId' in event && mayPass(event.error) ? String(event.sourceId) : null;
+      if (source !== null) this.broken.add(source);
+      // A layer's source has another number whenever it is made anew.
+      if (source === null || this.failures.add(source.replace(/-\d+$/, ''))) this.failed(event.error);
     });
+    // Says, to who cannot see it, whether the map is still being drawn.
+    const busy = (yes: boolean) => this.home.parentElement?.setAttribute('aria-busy', String(yes));
+    map.on('dataloading', () => busy(true));
+    map.on('idle', () => busy(!this.settled));
     if (ui.basemap?.kind === 'style') this.orBundled(map);
     return map;
   }
@@ -232,8 +235,10 @@ export class View {
   }
 
   private mend(): void {
-    this.rasters.renew(this.broken);
-    this.twin?.rasters.renew(this.broken);
+    const sides = [{ map: this.map, rasters: this.rasters }, ...(this.twin ? [this.twin] : [])];
+    for (const { map, rasters } of sides) {
+      for (const name of this.broken) if (!rasters.renew(name)) askAgain(map, name);
+    }
     this.broken.clear();
     this.follow(store.now);
   }
@@ -259,6 +264,11 @@ export class View {
     if (phone) return { top: 70, left: 24, right: 24, bottom: Math.min(clientHeight * 0.5, 340) };
     return { top: 48, bottom: 96, left: Math.min(400, clientWidth / 2.5), right: 72 };
   }
+}
+
+/** Whether a failure may be gone when it is asked again: a tile that is not there is not an outage. */
+function mayPass({ status = 0 }: { status?: number }): boolean {
+  return status < 400 || status >= 500 || status === 429;
 }
 
 /** What the bundled style has, below which rasters lie. */

@@ -5,6 +5,7 @@ import { store } from '../state/store';
 const KEYS: readonly (readonly [string, string])[] = [
   ['/', 'search'],
   ['1 2', 'data, layers'],
+  ['↑ ↓', 'in the list; Enter shows a dataset, + adds it as a layer'],
   ['Space', 'play or pause'],
   [', .', 'a date earlier, later'],
   ['C', 'compare by a swipe'],

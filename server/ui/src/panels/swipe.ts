@@ -15,8 +15,8 @@ export function swipeBar(): TemplateResult | null {
     event.preventDefault();
     place(compare + step);
   };
-  return html`<div class="swipe" style="left:${compare * 100}%" role="slider" tabindex="0" aria-label="Swipe between the left and the right side" aria-orientation="horizontal"
-    aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(compare * 100)} @pointerdown=${drag} @keydown=${keyed}><span>${icon('compare')}</span></div>`;
+  return html`<section aria-label="Comparison"><div class="swipe" style="left:${compare * 100}%" role="slider" tabindex="0" aria-label="Swipe between the left and the right side" aria-orientation="horizontal"
+    aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(compare * 100)} @pointerdown=${drag} @keydown=${keyed}><span>${icon('compare')}</span></div></section>`;
 }
 
 /** Begins with the topmost layer on the right and the next on the left, or ends. */

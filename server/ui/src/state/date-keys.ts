@@ -2,6 +2,7 @@
 import { at } from '../api/collections';
 import { keyValues } from '../api/datasets';
 import { areDates, beginsDate, inFormOf, showDate, timeOf } from './dates';
+import { Failures } from './failures';
 import { store } from './store';
 
 const LOOKED_AT = 60;
@@ -16,6 +17,7 @@ interface Entry {
 
 /** By collection and key. */
 const known = new Map<string, Entry>();
+const failures = new Failures();
 
 /** A value of a key in the form of dates, or `null` if its values are none. */
 export function dateSample(collection: string, key: string): Promise<string | null> {
@@ -32,7 +34,10 @@ export function dateSample(collection: string, key: string): Promise<string | nu
       entry.sample = sample;
       store.set({});
     },
-    () => known.delete(name),
+    () => {
+      known.delete(name);
+      failures.add(name);
+    },
   );
   return asked;
 }
@@ -57,8 +62,10 @@ export async function storedForm(collection: string, key: string, typed: string)
 function dateForm(collection: string, key: string, value: string): string | null {
   // Of what is no date nothing is asked.
   if (timeOf(value) === null) return null;
-  dateSample(collection, key).catch(() => undefined);
-  return known.get(JSON.stringify([collection, key]))?.sample ?? null;
+  const name = JSON.stringify([collection, key]);
+  // The page is drawn at every change; who types asks all the same.
+  if (!failures.has(name)) dateSample(collection, key).catch(() => undefined);
+  return known.get(name)?.sample ?? null;
 }
 
 async function look(collection: string, key: string): Promise<string | null> {

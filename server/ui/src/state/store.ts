@@ -5,7 +5,7 @@ import type { Jobs, Rejected, SnapshotEvent } from '../api/live';
 import type { Metadata } from '../api/metadata';
 import type { Legend, TileJson } from '../api/pictures';
 import type { Statistics } from '../api/questions';
-import type { Layer } from './layer';
+import type { Layer, Tuple } from './layer';
 
 export type LngLat = [number, number];
 
@@ -42,6 +42,7 @@ export interface AreaAnswer {
   layer: string;
   /** Of several, ` · ` and its name. */
   band: string;
+  tuple: Tuple;
   unit: string | null;
   error?: string;
   statistics?: Statistics;

@@ -6,15 +6,20 @@ import { icon } from './icons';
 export function copyable(label: string, text: string, more: { block?: boolean; name?: string } = {}): TemplateResult {
   const copy = async (event: Event) => {
     const button = event.currentTarget as HTMLElement;
-    if (await copyText(text)) {
-      button.classList.add('copied');
-      setTimeout(() => button.classList.remove('copied'), 1500);
-    }
+    const told = button.nextElementSibling;
+    if (!(await copyText(text))) return;
+    const tell = (yes: boolean) => {
+      button.classList.toggle('copied', yes);
+      // To who does not see the button change.
+      if (told) told.textContent = yes ? 'Copied' : '';
+    };
+    tell(true);
+    setTimeout(() => tell(false), 1500);
   };
   return html`<div class="copyable ${more.block ? 'block' : ''}" data-name=${more.name ?? label}>
     <div class="copyable-head"><span>${label}</span>
-      <button type="button" class="small" aria-label="Copy ${label}" @click=${copy}>${icon('copy')}<span>Copy</span></button></div>
-    ${more.block ? html`<pre tabindex="0" aria-label=${label}>${text}</pre>` : html`<input readonly aria-label=${label} .value=${text} @focus=${(event: Event) => (event.target as HTMLInputElement).select()} />`}
+      <button type="button" class="small" aria-label="Copy ${label}" @click=${copy}>${icon('copy')}<span>Copy</span></button><span class="unseen" role="status"></span></div>
+    ${more.block ? html`<pre tabindex="0" role="group" aria-label=${label}>${text}</pre>` : html`<input readonly aria-label=${label} .value=${text} @focus=${(event: Event) => (event.target as HTMLInputElement).select()} />`}
   </div>`;
 }
 

@@ -21,7 +21,7 @@ export function slider({ label, value, min, max, step, reset, show, change }: Sl
     <span>${label}</span>
     <input type="range" min=${min} max=${max} step=${step} .value=${live(String(value))} @input=${changed} aria-valuetext=${text}
       @dblclick=${() => reset !== undefined && change(reset)} style="--part:${((value - min) / (max - min)) * 100}%" />
-    <output>${text}</output>
+    <output aria-hidden="true">${text}</output>
   </label>`;
 }
 
@@ -63,5 +63,5 @@ export function numberField(label: string, value: number, change: (value: number
     // An emptied field is no zero: it gets its number back when it is left.
     if (text !== '' && Number.isFinite(Number(text))) change(Number(text));
   };
-  return html`<input class="number" type="number" step="any" aria-label=${label} title=${label} .value=${unlessTyped(String(value))} @change=${changed} />`;
+  return html`<input class="number" type="number" step="any" aria-label=${label} .value=${unlessTyped(String(value))} @change=${changed} />`;
 }

@@ -44,20 +44,20 @@ export function icon(name: IconName): TemplateResult {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">${shape}</svg>`;
 }
 
-/** A button that shows an icon only, and says what it does. */
+/** A button that shows an icon only, and says what it does: by its title, which would be read twice beside a label that says the same. */
 export function iconButton(
   name: IconName,
   label: string,
   run: (event: Event) => void,
-  more: { pressed?: boolean; expanded?: boolean; class?: string; disabled?: boolean } = {},
+  more: { pressed?: boolean; expanded?: boolean; class?: string; disabled?: boolean; skipped?: boolean } = {},
 ): TemplateResult {
   return html`<button
     type="button"
     class="icon-button ${more.class ?? ''}"
-    aria-label=${label}
     title=${label}
     aria-pressed=${more.pressed ?? nothing}
     aria-expanded=${more.expanded ?? nothing}
+    tabindex=${more.skipped ? -1 : nothing}
     ?disabled=${more.disabled ?? false}
     @click=${run}
   >

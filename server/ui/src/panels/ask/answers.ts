@@ -2,7 +2,7 @@
 import { html, type TemplateResult } from 'lit-html';
 import { absolute } from '../../api/client';
 import { apiBox, at, type Bounds } from '../../api/collections';
-import { layerUrl } from '../../state/layer';
+import { type Layer, layerUrl } from '../../state/layer';
 import { type Answer, type AreaAnswer, type LngLat, store } from '../../state/store';
 import { copyText } from '../../widgets/copy';
 import { domainOf, histogram } from '../../widgets/histogram';
@@ -100,18 +100,17 @@ function areaAnswer(answer: AreaAnswer): TemplateResult {
   </article>`;
 }
 
-/** The area's box as a GeoTIFF of values. */
+/** The area's box as a GeoTIFF of values: of RGB, those of the band that is told of. */
 function cut(answer: AreaAnswer): TemplateResult | null {
   const layer = store.layer(answer.layer);
   const { area } = store.now;
-  if (!layer || !area || layer.kind === 'rgb') return null;
-  return html`<a class="button small" download href=${geotiffUrl(layer.id, boxOf(area))}>${icon('download')} GeoTIFF of its box</a>`;
+  const bands = layer?.kind === 'rgb' ? { ...layer, kind: 'singleband' as const, channels: [answer.tuple] } : layer;
+  if (!bands || !area || answer.error) return null;
+  return html`<a class="button small" download href=${geotiffUrl(bands, boxOf(area))}>${icon('download')} GeoTIFF of its box</a>`;
 }
 
 /** Values of a layer in a box, as a file. */
-export function geotiffUrl(id: string, bbox: Bounds): string {
-  const layer = store.layer(id);
-  if (!layer) return '';
+export function geotiffUrl(layer: Layer, bbox: Bounds): string {
   const plain = { ...layer, colormap: null, classes: null, gamma: 1, contrast: 0, stretches: [null] };
   const [west, south, , north] = bbox;
   const east = Math.min(bbox[2], west + 360);

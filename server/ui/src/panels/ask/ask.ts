@@ -202,6 +202,7 @@ async function askArea(ring: readonly LngLat[], signal: AbortSignal): Promise<vo
       const answer: AreaAnswer = {
         layer: layer.id,
         band: layer.channels.length > 1 ? ` · ${tuple.at(-1)}` : '',
+        tuple,
         unit: store.now.info[layer.id]?.metadata[0]?.unit ?? null,
       };
       if (tuple.includes(null)) return { ...answer, error: 'statistics are of one dataset: choose a value for every key' };

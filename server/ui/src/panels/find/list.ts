@@ -6,6 +6,7 @@ import { datasets, type KeyValues, type Listed } from '../../api/datasets';
 import { hulls } from '../../api/metadata';
 import { tupleOf } from '../../state/choose';
 import { showValue } from '../../state/date-keys';
+import { Failures } from '../../state/failures';
 import { type LngLat, store } from '../../state/store';
 import { iconButton } from '../../widgets/icons';
 
@@ -21,8 +22,6 @@ const PAGE = 200;
 const PAGES_MAX = 30;
 const ROW_PX = 46;
 const SPARE_ROWS = 6;
-/** How long a page that failed is not asked for again. */
-const RETRY_MS = 5000;
 const POINT_MS = 60;
 /** Browsers do not scroll further: more has to be searched. */
 const ROWS_MAX = 300_000;
@@ -33,12 +32,14 @@ export class DatasetList {
   fault: string | null = null;
   private pages = new Map<number, Listed>();
   private asking = new Set<number>();
-  private failed = new Map<number, number>();
+  /** Pages. */
+  private readonly failures = new Failures(() => this.draw());
   private latest = new Latest();
   private pointing = new Latest();
   /** Of the question that is asked: aborts what was asked for the one before. */
   private run = new AbortController();
   private query = '';
+  private outlined: readonly (Bounds | null)[] = [];
   private cursor = 0;
   private frame = 0;
 
@@ -47,6 +48,7 @@ export class DatasetList {
     this.element.tabIndex = 0;
     this.element.setAttribute('role', 'grid');
     this.element.setAttribute('aria-label', 'Datasets');
+    this.element.setAttribute('aria-description', 'Arrows go from one to the next, Enter shows it, + adds it as a layer');
     this.element.addEventListener('scroll', () => this.draw(), { passive: true });
     this.element.addEventListener('keydown', event => this.keyed(event));
     this.element.addEventListener('pointerleave', () => {
@@ -80,7 +82,7 @@ export class DatasetList {
     this.run.abort();
     this.run = new AbortController();
     this.asking.clear();
-    this.failed.clear();
+    this.failures.clear();
     try {
       const found = await this.latest.run(signal => this.ask(0, true, signal));
       if (!found) return;
@@ -102,7 +104,7 @@ export class DatasetList {
 
   private async fetch(page: number): Promise<void> {
     if (this.asking.has(page) || this.asking.size > 4) return;
-    if (performance.now() < (this.failed.get(page) ?? 0)) return;
+    if (this.failures.has(String(page))) return;
     this.asking.add(page);
     const { signal } = this.run;
     try {
@@ -111,12 +113,10 @@ export class DatasetList {
       if (this.pages.size >= PAGES_MAX)
         for (const old of this.pages.keys()) if (Math.abs(old - page) > PAGES_MAX / 3 && old !== 0) this.pages.delete(old);
       this.pages.set(page, found);
-      this.failed.delete(page);
     } catch {
       if (signal.aborted) return;
       // Asked again after a while, if it is still seen then.
-      this.failed.set(page, performance.now() + RETRY_MS);
-      setTimeout(() => this.draw(), RETRY_MS + 50);
+      this.failures.add(String(page));
       return;
     } finally {
       if (!signal.aborted) this.asking.delete(page);
@@ -139,11 +139,18 @@ export class DatasetList {
     const shown = Array.from({ length: Math.max(0, to - from) }, (_, i) => this.row(from + i));
     render(html`<div class="dataset-space" role="rowgroup" style="height:${rows * ROW_PX}px">${shown}</div>`, this.element);
     const page = this.pages.get(Math.floor((from + SPARE_ROWS) / PAGE));
-    this.actions.footprints(store.now.footprints ? (page?.bounds ?? []).filter(b => b !== null) : []);
+    this.outline(store.now.footprints ? (page?.bounds ?? []) : []);
     this.element.setAttribute('aria-rowcount', String(this.total ?? -1));
     const here = rows > 0 && this.cursor >= from && this.cursor < to;
     if (here) this.element.setAttribute('aria-activedescendant', `dataset-${this.cursor}`);
     else this.element.removeAttribute('aria-activedescendant');
+  }
+
+  /** The list is drawn at each scroll; the map only when other datasets are outlined. */
+  private outline(boxes: readonly (Bounds | null)[]): void {
+    if (boxes === this.outlined || boxes.length + this.outlined.length === 0) return;
+    this.outlined = boxes;
+    this.actions.footprints(boxes.filter(b => b !== null));
   }
 
   private at(index: number): { keys: KeyValues; bounds: Bounds | null } | undefined {
@@ -156,7 +163,7 @@ export class DatasetList {
     const found = this.at(index);
     const top = `top:${index * ROW_PX}px;height:${ROW_PX}px`;
     if (!found)
-      return html`<div id="dataset-${index}" class="dataset-row waiting" role="row" aria-rowindex=${index + 1} style=${top}><span class="thumb"></span><span role="gridcell">…</span></div>`;
+      return html`<div id="dataset-${index}" class="dataset-row waiting" role="row" aria-rowindex=${index + 1} style=${top}><span role="gridcell" class="names"><span class="thumb"></span>…</span></div>`;
     const { collection } = store.now;
     const names = store.keysOf(collection);
     const tuple = tupleOf(names, found.keys);
@@ -165,6 +172,11 @@ export class DatasetList {
     const words = tuple.map((value, i) => showValue(collection, names[i] ?? '', value));
     const path = at(store.collectionOf(collection), collection);
     const preview = `${path}singleband/${segments(tuple)}/preview.png?tile_size=[64,64]`;
+    // The list is one stop of the Tab key, where + does it too.
+    const add = (event: Event) => {
+      event.stopPropagation();
+      this.actions.add(found.keys, found.bounds);
+    };
     return html`<div
       id="dataset-${index}"
       class="dataset-row ${shown ? 'shown' : ''} ${index === this.cursor ? 'cursor' : ''}"
@@ -179,13 +191,9 @@ export class DatasetList {
       }}
       @pointerenter=${() => void this.point(index)}
     >
-      <img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @load=${broken(false)} @error=${broken(true)} />
-      <span class="names" role="gridcell">${head.length === 0 ? words[0] : head.map((_, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${words[i]}</span>`)}</span>
+      <span class="names" role="gridcell"><img class="thumb" alt="" loading="lazy" decoding="async" .src=${preview} @load=${broken(false)} @error=${broken(true)} />${head.length === 0 ? words[0] : head.map((_, i) => html`${i > 0 ? html`<i>·</i>` : null}<span>${words[i]}</span>`)}</span>
       ${head.length === 0 ? null : html`<span class="tag" role="gridcell">${words.at(-1)}</span>`}
-      <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, event => {
-        event.stopPropagation();
-        this.actions.add(found.keys, found.bounds);
-      })}</span>
+      <span role="gridcell">${iconButton('plus', `Add ${tuple.join(' ')} as a layer`, add, { skipped: true })}</span>
     </div>`;
   }
 

@@ -23,7 +23,6 @@ interface DateKey {
 }
 
 const PER_KEY = 6;
-const SETTLE_MS = 40;
 
 let text = '';
 let open = false;
@@ -31,7 +30,6 @@ let chosen = -1;
 let suggestions: readonly Suggestion[] = [];
 let redraw: () => void = () => undefined;
 const latest = new Latest();
-let timer = 0;
 let closing = 0;
 /** What the suggestions are of; and whether the first is taken as soon as it is there. */
 let answered = '';
@@ -99,8 +97,8 @@ function type(now: string): void {
   open = true;
   chosen = -1;
   eager = false;
-  clearTimeout(timer);
-  timer = window.setTimeout(() => void suggest(), now ? SETTLE_MS : 0);
+  // At once, and what is typed next supersedes it: a keyword costs the server less than waiting for the next costs the reader.
+  void suggest();
   redraw();
 }
 

@@ -5,6 +5,7 @@ import { at } from '../../api/collections';
 import { type Counted, type Filter, keyValues } from '../../api/datasets';
 import { fixed } from '../../state/choose';
 import { showValue, storedForm, typedValue } from '../../state/date-keys';
+import { Failures } from '../../state/failures';
 import type { Layer, Tuple } from '../../state/layer';
 import { perLayer } from '../../state/per-layer';
 import { store } from '../../state/store';
@@ -26,6 +27,7 @@ const known = new Map<string, Known>();
 /** By layer and key, of what was typed last. */
 const suggested = perLayer<readonly Counted[]>();
 const latest = new Latest();
+const failures = new Failures();
 
 export interface KeyFieldOptions {
   layer: Layer;
@@ -64,6 +66,7 @@ function valuesOf(collection: string, key: number, filters: ReturnType<typeof fi
   const found = known.get(name);
   const { generation } = store.now;
   if (found?.generation === generation) return found.values;
+  if (failures.has(name)) return found?.values ?? [];
   const entry: Known = { values: found?.values ?? [], generation };
   if (known.size >= KNOWN_MAX) known.clear();
   known.set(name, entry);
@@ -73,7 +76,10 @@ function valuesOf(collection: string, key: number, filters: ReturnType<typeof fi
       entry.values = values;
       store.set({});
     })
-    .catch(() => known.delete(name));
+    .catch(() => {
+      known.delete(name);
+      failures.add(name);
+    });
   return entry.values;
 }
 

@@ -62,10 +62,10 @@ function card(layer: Layer, fly: ((layer: Layer) => void) | null): TemplateResul
   return html`<li class="layer ${open ? 'open' : ''} ${layer.visible ? '' : 'off'}" data-layer=${index}>
     <div class="layer-head">
       ${iconButton(layer.visible ? 'eye' : 'hidden', layer.visible ? `Hide ${title}` : `Show ${title}`, () => store.changeLayer(layer.id, { visible: !layer.visible }))}
-      <button type="button" class="layer-title" aria-expanded=${open} @click=${() => store.set({ active: open ? null : layer.id })}>
+      <h2><button type="button" class="layer-title" aria-expanded=${open} @click=${() => store.set({ active: open ? null : layer.id })}>
         <span class="tag">${kinds[layer.kind]}</span><span class="names">${title}</span>
         ${known?.busy ? html`<span class="spinner" role="status" aria-label="loading"></span>` : null}
-      </button>
+      </button></h2>
       ${iconButton('close', `Remove ${title}`, remove)}
     </div>
     ${known?.error ? html`<p class="fault" role="alert">${icon('alert')} ${known.error}</p>` : null}

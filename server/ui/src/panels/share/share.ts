@@ -22,9 +22,10 @@ export function sharePanel(view: View | null): TemplateResult {
       ${copyable('XYZ tiles', xyz, { name: 'xyz' })} ${copyable('TileJSON', tilejson, { name: 'tilejson' })} ${wmts ? copyable('WMTS', wmts, { name: 'wmts' }) : null}
       ${snippets(layer).map(([name, text]) => copyable(name, text, { block: true }))}
       <div class="layer-tools">
-        ${layer.kind === 'rgb' || !view ? null : html`<a class="button small" download href=${geotiffUrl(layer.id, view.bounds())}>${icon('download')} GeoTIFF of this view</a>`}
+        ${layer.kind === 'rgb' || !view ? null : html`<a class="button small" download href=${geotiffUrl(layer, view.bounds())}>${icon('download')} GeoTIFF of this view</a>`}
         <a class="button small" href=${preview} target="_blank" rel="noopener">${icon('frame')} Preview of all of it</a>
-      </div>`;
+      </div>
+      ${layer.kind === 'rgb' && view ? html`<p class="quiet">A GeoTIFF has values, of a band or of maths; RGB is a picture.</p>` : null}`;
   };
   return html`${copyable('Link to this page as it is', link(), { name: 'link' })}
     ${view ? html`<div class="layer-tools"><button type="button" class="small" @click=${() => savePicture(view)}>${icon('download')} PNG of this view</button></div>` : null}

@@ -3,6 +3,7 @@ import { html, type TemplateResult } from 'lit-html';
 import { absolute } from '../../api/client';
 import { at } from '../../api/collections';
 import { colormapNames } from '../../api/pictures';
+import { Failures } from '../../state/failures';
 import type { Layer } from '../../state/layer';
 import { store } from '../../state/store';
 import { icon } from '../../widgets/icons';
@@ -20,6 +21,7 @@ const GROUPS: readonly (readonly [string, string])[] = [
 ];
 
 const names = new Map<string, readonly string[]>();
+const failures = new Failures();
 let wanted = '';
 
 export function colormapUrl(layer: Layer, name: string): string {
@@ -51,7 +53,7 @@ export function colormapPicker(layer: Layer): TemplateResult {
           <button type="button" class="ramp-choice" aria-pressed=${colormap === null} @click=${pick(null)}>${ramp(layer, null)}<span>Default</span></button>
           ${groups(all).map(
             ([title, members]) =>
-              html`<h4>${title}</h4>${members.map(
+              html`<h3>${title}</h3>${members.map(
                 name =>
                   html`<button type="button" class="ramp-choice" data-colormap=${name} aria-pressed=${base === name} @click=${pick(name)}>${ramp(layer, reversed ? `${name}_r` : name)}<span>${name}</span></button>`,
               )}`,
@@ -94,13 +96,16 @@ function groups(all: readonly string[]): (readonly [string, readonly string[]])[
 
 function namesOf(collection: string): readonly string[] {
   const found = names.get(collection);
-  if (found) return found;
+  if (found || failures.has(collection)) return found ?? [];
   names.set(collection, []);
   colormapNames(at(store.collectionOf(collection), collection))
     .then(list => {
       names.set(collection, list);
       store.set({});
     })
-    .catch(() => names.delete(collection));
+    .catch(() => {
+      names.delete(collection);
+      failures.add(collection);
+    });
   return [];
 }

@@ -40,7 +40,8 @@ export function visibleLegends(): Legend[] {
 
 function legendOf(layer: Layer, info: LayerInfo): Legend {
   const unit = layer.kind === 'compute' ? null : (info.legend?.unit ?? info.metadata[0]?.unit ?? null);
-  const blank: Legend = { title: titleOf(layer), unit, colors: [], channels: layer.kind === 'rgb', ramp: null };
+  const side = store.now.compare === null || layer.side === 'both' ? '' : `${layer.side === 'left' ? 'Left' : 'Right'}: `;
+  const blank: Legend = { title: side + titleOf(layer), unit, colors: [], channels: layer.kind === 'rgb', ramp: null };
   if (showsClasses(layer, info)) {
     const classes = classesOf(layer, info).filter(c => !c.hidden);
     return { ...blank, colors: classes.map(c => ({ color: c.color, text: c.label ?? c.value })) };
@@ -58,13 +59,13 @@ function legendOf(layer: Layer, info: LayerInfo): Legend {
 
 function one({ title, unit, colors, channels, ramp }: Legend): TemplateResult {
   return html`<div class="legend">
-    <h3 title=${title}>${title}${unit ? html` <span class="unit">${unit}</span>` : null}</h3>
-    ${channels ? html`<div class="legend-rgb">${colors.map(c => html`<span><i style="background:${c.color}"></i>${c.text}</span>`)}</div>` : null}
+    <h2 title=${title}>${title}${unit ? html` <span class="unit">${unit}</span>` : null}</h2>
+    ${channels ? html`<div class="legend-rgb">${colors.map((c, i) => html`<span><i style="background:${c.color}"></i><span class="unseen">${['red', 'green', 'blue'][i]}: </span>${c.text}</span>`)}</div>` : null}
     ${channels || colors.length === 0 ? null : html`<ul>${colors.map(c => html`<li><span class="swatch" style="background:${c.color}"></span>${c.text}</li>`)}</ul>`}
     ${
       ramp
-        ? html`<div class="legend-ramp" style="background:${ramp.url ? `center / 100% 100% url("${ramp.url}")` : ramp.gradient}"></div>
-          <div class="legend-ends">${ramp.ends.map(end => html`<span>${end}</span>`)}</div>`
+        ? html`<div class="legend-ramp" role="img" aria-label="Colors from ${ramp.ends[0]} to ${ramp.ends[2]} ${unit ?? ''}" style="background:${ramp.url ? `center / 100% 100% url("${ramp.url}")` : ramp.gradient}"></div>
+          <div class="legend-ends" aria-hidden="true">${ramp.ends.map(end => html`<span>${end}</span>`)}</div>`
         : null
     }
   </div>`;

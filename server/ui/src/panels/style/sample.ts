@@ -3,6 +3,7 @@ import { Latest } from '../../api/client';
 import { at, turns } from '../../api/collections';
 import type { Histogram } from '../../api/metadata';
 import { values } from '../../api/pictures';
+import { Failures } from '../../state/failures';
 import { type Layer, layerUrl } from '../../state/layer';
 import { perLayer } from '../../state/per-layer';
 import { store } from '../../state/store';
@@ -28,6 +29,7 @@ const entries = perLayer<Entry>(entry => {
   clearTimeout(entry.timer);
   entry.latest.stop();
 });
+const failures = new Failures();
 let boundsOf: () => readonly [number, number, number, number] = () => [-180, -85, 180, 85];
 
 /** Says what is seen. */
@@ -63,23 +65,24 @@ export function sampleOf(layer: Layer, channel: number): Sample | null {
       ['height', String(PIXELS)],
     ]);
   const question = `${store.now.generation} ${url}`;
-  if (entry.asked !== question) {
+  if (entry.asked !== question && !failures.has(question)) {
     entry.asked = question;
     clearTimeout(entry.timer);
-    entry.timer = window.setTimeout(() => void ask(entry, url), SETTLE_MS);
+    entry.timer = window.setTimeout(() => void ask(entry, question, url), SETTLE_MS);
   }
   return entry.sample;
 }
 
-async function ask(entry: Entry, url: string): Promise<void> {
+async function ask(entry: Entry, question: string, url: string): Promise<void> {
   try {
     const found = await entry.latest.run(signal => values(url, signal));
     if (!found) return;
     entry.sample = histogramOf(found) ?? entry.sample;
     store.set({});
   } catch {
-    // The layer itself says what is wrong with it; it is asked again when the page is next drawn.
-    entry.asked = '';
+    // The layer itself says what is wrong with it.
+    failures.add(question);
+    if (entry.asked === question) entry.asked = '';
   }
 }
 
