@@ -224,7 +224,8 @@ fn check(spec: &CogSpec) -> Result<(), CogError> {
     Err(CogError::Spec(fault))
 }
 
-/// Whether the rectangle keeps within what tables and 31-bit pixel counts hold.
+/// Whether the rectangle keeps within what tables and 31-bit pixel counts hold, and the way through its chunks is not too long.
 fn fits(place: &Placement) -> bool {
-    place.cols.max(place.rows) <= SIDE_TILES_MAX && u64::from(place.cols) * u64::from(place.rows) <= BLOCKS_MAX
+    let (cols, rows) = place.padded();
+    cols.max(rows) <= SIDE_TILES_MAX && u64::from(cols) * u64::from(rows) <= BLOCKS_MAX
 }

@@ -105,7 +105,7 @@ fn rectangle(maxzoom: u8, [west, south, east, north]: [f64; 4], round: bool) -> 
     }
     let columns = col_end.max(col + 1);
     let rows = row_end.max(row + 1);
-    let padded = |col: u64, columns: u64| {
+    let aligned = |col: u64, columns: u64| {
         let fits = |s: &u8| {
             ((columns - 1) >> s) - (col >> s) < u64::from(MINZOOM_TILES)
                 && ((rows - 1) >> s) - (row >> s) < u64::from(MINZOOM_TILES)
@@ -118,9 +118,9 @@ fn rectangle(maxzoom: u8, [west, south, east, north]: [f64; 4], round: bool) -> 
         };
         (s, out(col, columns), out(row, rows))
     };
-    let (mut shift, mut c, mut r) = padded(col, columns);
+    let (mut shift, mut c, mut r) = aligned(col, columns);
     if round || c.1 > n {
-        (shift, c, r) = padded(0, n);
+        (shift, c, r) = aligned(0, n);
     }
     let placement = Placement {
         maxzoom,

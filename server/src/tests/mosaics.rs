@@ -19,6 +19,7 @@ fn flat(placement: Placement, value: u8, hole: fn(u32, u32) -> bool) -> Cog {
         validity: Validity::Nodata(0.0),
         predictor: shared::dataset::Predictor::None,
         placement,
+        entry_bytes: (8, 4),
         pixel: Box::new(pixel),
     }
 }

@@ -67,6 +67,7 @@ async fn masks_nodata_nan_and_alpha_are_transparent() {
         validity: Validity::Alpha,
         predictor: Predictor::None,
         placement: PLACE,
+        entry_bytes: (8, 4),
         pixel: Box::new(|_, x, y| Some(checkered(x, y, vec![10, 20, 30, 255]).unwrap_or(vec![10, 20, 30, 0]))),
     };
     scene.add("alpha", &["R", "G", "B"], &alpha);
@@ -105,6 +106,42 @@ async fn zoomed_in_there_is_no_seam_between_blocks() {
     let big = served.picture(&format!("/singleband/slope/1/10/513/352.png?tile_size=[512,512]&{stretch}")).await;
     assert_eq!(big.dimensions(), (512, 512));
     assert_eq!(big.get_pixel(0, 100).0[0], right.get_pixel(0, 9).0[0]);
+}
+
+#[tokio::test]
+async fn a_cog_that_ends_within_a_tile_of_its_overviews_is_read_to_its_end() {
+    const ENDING: Placement = Placement { maxzoom: 10, minzoom: 8, col: 512, row: 352, cols: 5, rows: 3 };
+    /// Ten times the column of a block and its row, from 1.
+    fn pixel(z: u8, x: u32, y: u32) -> Option<u8> {
+        let (shift, (col, row, _, _)) = (10 - z, ENDING.at(z));
+        let inside = x << shift < 517 * 256 && y << shift < 355 * 256;
+        inside.then(|| (10 * (x / 256 - col) + (y / 256 - row) + 1) as u8)
+    }
+    let mut scene = Scene::new();
+    for (name, entry_bytes) in [("narrow", (4, 2)), ("wide", (8, 4))] {
+        let cog = Cog { placement: ENDING, entry_bytes, ..Cog::of(DataType::Uint8, Validity::Mask, pixel) };
+        scene.add(name, &["1"], &cog);
+    }
+    let served = scene.serve().await;
+    for name in ["narrow", "wide"] {
+        // Of each tile: what its block holds, and where it ends.
+        for (tile, value, end) in [
+            ("10/512/352", 1, (256, 256)),
+            ("10/516/354", 43, (256, 256)),
+            ("9/257/177", 12, (256, 128)),
+            ("9/258/177", 22, (128, 128)),
+            ("8/129/88", 11, (64, 192)),
+        ] {
+            let picture = served.picture(&format!("/singleband/{name}/1/{tile}.png")).await;
+            let found = |x: u32, y: u32| (picture.get_pixel(x, y).0[0], picture.get_pixel(x, y).0[3]);
+            assert_eq!(found(end.0 - 1, end.1 - 1), (grey(f64::from(value)), 255), "{name} {tile}");
+            for (x, y) in [(end.0, 0), (0, end.1)] {
+                assert!(x > 255 || y > 255 || found(x, y).1 == 0, "{name} {tile} at {x}, {y}");
+            }
+        }
+        let beside = served.picture(&format!("/singleband/{name}/1/10/517/354.png")).await;
+        assert!(beside.pixels().all(|pixel| pixel.0[3] == 0), "{name}");
+    }
 }
 
 #[tokio::test]

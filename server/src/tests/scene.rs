@@ -43,6 +43,8 @@ pub(super) struct Cog {
     pub(super) validity: Validity,
     pub(super) predictor: Predictor,
     pub(super) placement: Placement,
+    /// Bytes of an offset and of a size in its tables.
+    pub(super) entry_bytes: (u8, u8),
     /// Bytes of the samples of a pixel; None is invalid.
     pub(super) pixel: Box<dyn Fn(u8, u32, u32) -> Option<Vec<u8>>>,
 }
@@ -59,7 +61,15 @@ impl Cog {
     ) -> Self {
         let pixel = move |z, x, y| value(z, x, y).map(|v| bytemuck::bytes_of(&v).to_vec());
         let predictor = Predictor::None;
-        Self { data_type, samples: 1, validity, predictor, placement: PLACE, pixel: Box::new(pixel) }
+        Self {
+            data_type,
+            samples: 1,
+            validity,
+            predictor,
+            placement: PLACE,
+            entry_bytes: (8, 4),
+            pixel: Box::new(pixel),
+        }
     }
 }
 
@@ -196,12 +206,16 @@ impl Scene {
     fn write(&self, path: &str, cog: &Cog) -> CogLayout {
         let place = &cog.placement;
         let masked = cog.validity == Validity::Mask;
-        let blocks = |level: usize| (place.cols >> level) as u64 * (place.rows >> level) as u64;
+        let (offset_bytes, count_bytes) = cog.entry_bytes;
+        let blocks = |level: usize| {
+            let (_, _, cols, rows) = place.at(place.maxzoom - level as u8);
+            u64::from(cols) * u64::from(rows)
+        };
         let (mut at, mut levels) = (64, Vec::new());
         for level in 0..place.levels() {
             let mut tables = || {
-                let tables = (at, at + 8 * blocks(level));
-                at = tables.1 + 4 * blocks(level);
+                let tables = (at, at + u64::from(offset_bytes) * blocks(level));
+                at = tables.1 + u64::from(count_bytes) * blocks(level);
                 tables
             };
             let (offsets_at, counts_at) = tables();
@@ -212,9 +226,9 @@ impl Scene {
         for (level, tables) in levels.iter().enumerate() {
             for index in 0..blocks(level) {
                 let Some((image, mask)) = encode(cog, level, index) else { continue };
-                append(&mut file, &image, (tables.offsets_at, tables.counts_at), index);
+                append(&mut file, &image, cog.entry_bytes, (tables.offsets_at, tables.counts_at), index);
                 if let Some(places) = &tables.mask {
-                    append(&mut file, &mask, (places.offsets_at, places.counts_at), index);
+                    append(&mut file, &mask, cog.entry_bytes, (places.offsets_at, places.counts_at), index);
                 }
             }
         }
@@ -229,8 +243,8 @@ impl Scene {
             validity: cog.validity,
             placement: *place,
             header_bytes: at,
-            offset_bytes: 8,
-            count_bytes: 4,
+            offset_bytes,
+            count_bytes,
             levels,
         }
     }
@@ -265,12 +279,14 @@ fn encode(cog: &Cog, level: usize, index: u64) -> Option<(Vec<u8>, Vec<u8>)> {
     any.then(|| (zstd::bulk::compress(&image, 1).unwrap(), zstd::bulk::compress(&mask, 1).unwrap()))
 }
 
-fn append(file: &mut Vec<u8>, block: &[u8], (offsets_at, counts_at): (u64, u64), index: u64) {
+fn append(file: &mut Vec<u8>, block: &[u8], widths: (u8, u8), (offsets_at, counts_at): (u64, u64), index: u64) {
     file.extend([0; GAP as usize]);
-    let (offset, at) = (file.len() as u64, (offsets_at + 8 * index) as usize);
-    file[at..at + 8].copy_from_slice(&offset.to_le_bytes());
-    let at = (counts_at + 4 * index) as usize;
-    file[at..at + 4].copy_from_slice(&(block.len() as u32).to_le_bytes());
+    let offset = file.len() as u64;
+    for (value, width, table_at) in [(offset, widths.0, offsets_at), (block.len() as u64, widths.1, counts_at)] {
+        let width = usize::from(width);
+        let at = table_at as usize + width * index as usize;
+        file[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+    }
     file.extend(block);
     file.extend([0; GAP as usize]);
 }

@@ -253,7 +253,8 @@ impl Entries {
     fn of(source: &Source) -> Result<Self, CogError> {
         let cog = &source.dataset.cog;
         let level: &Level = cog.levels.get(source.level).ok_or_else(|| damaged(source, "a level is missing"))?;
-        let across = u64::from(cog.placement.cols.div_ceil(1 << source.level));
+        let zoom = cog.placement.maxzoom.saturating_sub(source.level as u8);
+        let across = u64::from(cog.placement.at(zoom).2);
         let (offset, count) = (u64::from(cog.offset_bytes), u64::from(cog.count_bytes));
         let mut tables = vec![(level.offsets_at, offset), (level.counts_at, count)];
         tables.extend(level.mask.iter().flat_map(|mask| [(mask.offsets_at, offset), (mask.counts_at, count)]));

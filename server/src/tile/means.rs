@@ -197,3 +197,14 @@ fn exact_inverse(divisor: f64) -> Option<f64> {
 fn total(taps: &[Tap]) -> (f64, bool) {
     (taps.iter().map(|tap| tap.weight).sum(), taps.iter().any(|tap| tap.core))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_powers_of_two_are_multiplied_by() {
+        assert_eq!([1.0, 4.0, 0.125].map(exact_inverse), [Some(1.0), Some(0.25), Some(8.0)]);
+        assert!([0.0, 3.0, 0.1, f64::INFINITY, f64::NAN, 5e-324].into_iter().all(|v| exact_inverse(v).is_none()));
+    }
+}

@@ -247,6 +247,7 @@ fn source(
     let placement = &dataset.cog.placement;
     if !placement.is_sound()
         || dataset.cog.levels.len() != placement.levels()
+        || !dataset.cog.has_sound_tables()
         || dataset.sample >= dataset.cog.samples
         || dataset.cog.samples > 4
     {

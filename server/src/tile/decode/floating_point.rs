@@ -16,6 +16,7 @@ const JOINED: usize = 64;
 
 /// Rows of `stride` interleaved samples of `BYTES` bytes.
 pub(super) fn undo_floating_point<T: Pod, const BYTES: usize>(bytes: &mut [u8], stride: usize) -> Vec<T> {
+    const { assert!(size_of::<T>() == BYTES, "samples are of these bytes") };
     let row_bytes = TILE_SIZE * stride * BYTES;
     if stride == 1 {
         bytes.chunks_mut(2 * row_bytes).for_each(|rows| accumulate(rows, row_bytes));
@@ -103,5 +104,41 @@ impl<T: Pod, const BYTES: usize> pulp::NullaryFnOnce for Joining<'_, T, BYTES> {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_rows_are_summed_as_each_by_itself() {
+        for row_bytes in [TILE_SIZE * 4, TILE_SIZE * 8] {
+            let bytes: Vec<u8> = (0..2 * row_bytes).map(|i| (i * i / 7 + i) as u8).collect();
+            let (mut together, mut alone) = (bytes.clone(), bytes.clone());
+            accumulate(&mut together, row_bytes);
+            alone.chunks_exact_mut(row_bytes).for_each(|row| accumulate(row, row_bytes));
+            assert_eq!(together, alone);
+            let second: u8 = bytes[row_bytes..].iter().fold(0, |sum, byte| sum.wrapping_add(*byte));
+            assert_eq!(together.last(), Some(&second));
+        }
+    }
+
+    #[test]
+    fn doubles_and_interleaved_samples_are_joined() {
+        for stride in [1, 3] {
+            let values: Vec<f64> = (0..TILE_SIZE * stride * 2).map(|i| (i as f64).sin() * 1e6).collect();
+            let mut bytes = Vec::new();
+            for row in values.chunks_exact(TILE_SIZE * stride) {
+                let start = bytes.len();
+                for k in 0..8 {
+                    bytes.extend(row.iter().map(|value| value.to_be_bytes()[k]));
+                }
+                for i in (start + stride..bytes.len()).rev() {
+                    bytes[i] = bytes[i].wrapping_sub(bytes[i - stride]);
+                }
+            }
+            assert_eq!(undo_floating_point::<f64, 8>(&mut bytes, stride), values, "{stride} samples");
+        }
     }
 }

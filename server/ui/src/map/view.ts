@@ -142,8 +142,7 @@ export class View {
       map.triggerRepaint();
       const source = 'sourceId' in event && mayPass(event.error) ? String(event.sourceId) : null;
       if (source !== null) this.broken.add(source);
-      // A layer's source has another number whenever it is made anew.
-      if (source === null || this.failures.add(source.replace(/-\d+$/, ''))) this.failed(event.error);
+      if (source === null || this.failures.add(lasting(source))) this.failed(event.error);
     });
     // Says, to who cannot see it, whether the map is still being drawn.
     const busy = (yes: boolean) => this.home.parentElement?.setAttribute('aria-busy', String(yes));
@@ -181,6 +180,8 @@ export class View {
     if (!comparing && this.twin) {
       this.twin.map.remove();
       this.twin = null;
+      // If only the twin was still being drawn, this says that nothing is any more.
+      this.map.triggerRepaint();
     }
     this.twinHome.hidden = !comparing;
     this.twinHome.style.clipPath = `inset(0 0 0 ${((now.compare ?? 1) * 100).toFixed(3)}%)`;
@@ -235,11 +236,12 @@ export class View {
   }
 
   private mend(): void {
-    const sides = [{ map: this.map, rasters: this.rasters }, ...(this.twin ? [this.twin] : [])];
+    const due = [...this.broken].filter(name => !this.failures.has(lasting(name)));
+    const sides = [{ map: this.map, rasters: this.rasters }, ...(this.twin?.ready ? [this.twin] : [])];
     for (const { map, rasters } of sides) {
-      for (const name of this.broken) if (!rasters.renew(name)) askAgain(map, name);
+      for (const name of due) if (!rasters.renew(name)) askAgain(map, name);
     }
-    this.broken.clear();
+    for (const name of due) this.broken.delete(name);
     this.follow(store.now);
   }
 
@@ -266,9 +268,15 @@ export class View {
   }
 }
 
+/** A layer's source has another number whenever it is made anew. */
+function lasting(source: string): string {
+  return source.replace(/-\d+$/, '');
+}
+
 /** Whether a failure may be gone when it is asked again: a tile that is not there is not an outage. */
-function mayPass({ status = 0 }: { status?: number }): boolean {
-  return status < 400 || status >= 500 || status === 429;
+function mayPass(error: { status?: number } | undefined): boolean {
+  const status = error?.status ?? 0;
+  return status < 400 || status >= 500 || status === 408 || status === 429;
 }
 
 /** What the bundled style has, below which rasters lie. */

@@ -4,6 +4,8 @@ import { store } from './store';
 const FIRST_MS = 1000;
 const MOST_MS = 60_000;
 const KNOWN_MAX = 200;
+/** Clocks of browsers are coarse: what may be asked again must look so when the time has come. */
+const CLOCK_MS = 150;
 
 export class Failures {
   private readonly known = new Map<string, { until: number; wait: number }>();
@@ -32,7 +34,7 @@ export class Failures {
     const wait = repeated ? Math.min(2 * last.wait, MOST_MS) : FIRST_MS;
     if (this.known.size >= KNOWN_MAX) this.known.clear();
     this.known.set(name, { until: now + wait, wait });
-    setTimeout(this.again, wait);
+    setTimeout(this.again, wait + CLOCK_MS);
     return !repeated;
   }
 

@@ -105,7 +105,7 @@ function cut(answer: AreaAnswer): TemplateResult | null {
   const layer = store.layer(answer.layer);
   const { area } = store.now;
   const bands = layer?.kind === 'rgb' ? { ...layer, kind: 'singleband' as const, channels: [answer.tuple] } : layer;
-  if (!bands || !area || answer.error) return null;
+  if (!bands || !area) return null;
   return html`<a class="button small" download href=${geotiffUrl(bands, boxOf(area))}>${icon('download')} GeoTIFF of its box</a>`;
 }
 

@@ -18,6 +18,8 @@ export interface Sample {
 }
 
 interface Entry {
+  /** What the values are of, whatever the date: what was seen of another formula says nothing of this one. */
+  subject: string;
   asked: string;
   latest: Latest;
   sample: Sample | null;
@@ -40,8 +42,14 @@ export function sampleFrom(bounds: typeof boundsOf): void {
 /** The newest there is; a better one is asked for if the layer or the view changed. */
 export function sampleOf(layer: Layer, channel: number): Sample | null {
   const name = `${layer.id}/${channel}`;
-  const entry = entries.get(name) ?? { asked: '', latest: new Latest(), sample: null, timer: 0 };
-  entries.set(name, entry);
+  const subject = `${layer.kind} ${layer.expression}`;
+  let entry = entries.get(name);
+  if (entry?.subject !== subject) {
+    clearTimeout(entry?.timer);
+    entry?.latest.stop();
+    entry = { subject, asked: '', latest: new Latest(), sample: null, timer: 0 };
+    entries.set(name, entry);
+  }
   const plain: Layer = {
     ...layer,
     kind: layer.kind === 'compute' ? 'compute' : 'singleband',
@@ -68,7 +76,8 @@ export function sampleOf(layer: Layer, channel: number): Sample | null {
   if (entry.asked !== question && !failures.has(question)) {
     entry.asked = question;
     clearTimeout(entry.timer);
-    entry.timer = window.setTimeout(() => void ask(entry, question, url), SETTLE_MS);
+    const asking = entry;
+    entry.timer = window.setTimeout(() => void ask(asking, question, url), SETTLE_MS);
   }
   return entry.sample;
 }
