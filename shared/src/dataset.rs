@@ -41,34 +41,28 @@ pub struct CogLayout {
     pub placement: Placement,
     /// Bytes before the first block: reading that many brings every table.
     pub header_bytes: u64,
-    /// Bytes of a `TileOffsets` entry: 4, or 8 in a file beyond 4 GiB. Files of old, of which no record says it, have 8.
-    #[serde(default = "CogLayout::offset_bytes_of_old")]
-    pub offset_bytes: u8,
-    /// Bytes of a `TileByteCounts` entry: 2, or 4 where a block has 64 KiB or more. Files of old have 4.
-    #[serde(default = "CogLayout::count_bytes_of_old")]
-    pub count_bytes: u8,
+    /// Bytes of an entry of `TileOffsets`, 4 or in files beyond 4 GiB 8, and of `TileByteCounts`, 2 or where a block has 64 KiB and more 4. Files of
+    /// old have the widest, and records that do not say it.
+    #[serde(default = "widest_entries")]
+    pub entry_bytes: (u8, u8),
     /// Where each level's tables lie, from `maxzoom` down to `minzoom`.
     pub levels: Vec<Level>,
 }
 
 impl CogLayout {
-    fn offset_bytes_of_old() -> u8 {
-        8
-    }
-
-    fn count_bytes_of_old() -> u8 {
-        4
-    }
-
     /// Whether the tables have entries that there are.
     pub fn has_sound_tables(&self) -> bool {
-        matches!(self.offset_bytes, 4 | 8) && matches!(self.count_bytes, 2 | 4)
+        matches!(self.entry_bytes, (4 | 8, 2 | 4))
     }
 
     /// Bytes of one decoded block.
     pub fn block_bytes(&self) -> usize {
         crate::grid::TILE_PIXELS * usize::from(self.samples) * self.data_type.bytes()
     }
+}
+
+fn widest_entries() -> (u8, u8) {
+    (8, 4)
 }
 
 /// Where a level's tables lie in the file, in bytes from its start.

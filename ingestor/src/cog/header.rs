@@ -143,8 +143,7 @@ impl Header {
             validity: self.validity,
             placement: self.placement,
             header_bytes: out.len() as u64,
-            offset_bytes: kinds.offsets.bytes() as u8,
-            count_bytes: kinds.counts.bytes() as u8,
+            entry_bytes: (kinds.offsets.bytes() as u8, kinds.counts.bytes() as u8),
             levels,
         };
         LaidOut { header: out, layout, bytes }

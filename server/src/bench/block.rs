@@ -25,20 +25,9 @@ pub(super) fn layout(data_type: DataType, samples: u16, compression: Compression
     let validity = if data_type.is_float() { Validity::Nodata(f64::NAN) } else { Validity::Nodata(0.0) };
     let levels = vec![Level { offsets_at: 0, counts_at: OFFSETS_BYTES as u64, mask: None }];
     let header_bytes = HEADER_BYTES as u64;
-    let (offset_bytes, count_bytes) = (8, 4);
+    let entry_bytes = (8, 4);
     let placement = PLACE;
-    CogLayout {
-        data_type,
-        samples,
-        compression,
-        predictor,
-        validity,
-        placement,
-        header_bytes,
-        offset_bytes,
-        count_bytes,
-        levels,
-    }
+    CogLayout { data_type, samples, compression, predictor, validity, placement, header_bytes, entry_bytes, levels }
 }
 
 /// A record of a dataset with that layout.

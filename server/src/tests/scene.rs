@@ -243,8 +243,7 @@ impl Scene {
             validity: cog.validity,
             placement: *place,
             header_bytes: at,
-            offset_bytes,
-            count_bytes,
+            entry_bytes: cog.entry_bytes,
             levels,
         }
     }

@@ -255,7 +255,7 @@ impl Entries {
         let level: &Level = cog.levels.get(source.level).ok_or_else(|| damaged(source, "a level is missing"))?;
         let zoom = cog.placement.maxzoom.saturating_sub(source.level as u8);
         let across = u64::from(cog.placement.at(zoom).2);
-        let (offset, count) = (u64::from(cog.offset_bytes), u64::from(cog.count_bytes));
+        let (offset, count) = (u64::from(cog.entry_bytes.0), u64::from(cog.entry_bytes.1));
         let mut tables = vec![(level.offsets_at, offset), (level.counts_at, count)];
         tables.extend(level.mask.iter().flat_map(|mask| [(mask.offsets_at, offset), (mask.counts_at, count)]));
         let (cols, rows) = source.blocks();

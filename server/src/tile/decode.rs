@@ -224,8 +224,7 @@ pub(crate) mod tests {
             validity,
             placement,
             header_bytes: 0,
-            offset_bytes: 8,
-            count_bytes: 4,
+            entry_bytes: (8, 4),
             levels: vec![],
         }
     }

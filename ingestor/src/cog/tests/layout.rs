@@ -63,7 +63,7 @@ fn entries_of_tables_are_as_wide_as_they_must_be() {
     // Two blocks of what size, and how many bytes an offset and a size then take.
     for (size, widths) in [(65_535, (4, 2)), (65_536, (4, 4)), (2_147_480_000, (4, 4)), (2_147_483_648, (8, 4))] {
         let laid_out = header.lay_out(&[Sizes { image: vec![size; 2], mask: Vec::new() }]);
-        assert_eq!((laid_out.layout.offset_bytes, laid_out.layout.count_bytes), widths, "blocks of {size} bytes");
+        assert_eq!(laid_out.layout.entry_bytes, widths, "blocks of {size} bytes");
         let at = laid_out.layout.levels[0].offsets_at as usize + usize::from(widths.0);
         let second = number(&laid_out.header[at..at + usize::from(widths.0)]);
         assert_eq!(second, laid_out.header.len() as u64 + u64::from(size) + 12);

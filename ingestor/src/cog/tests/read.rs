@@ -32,7 +32,7 @@ pub(super) fn entry(
         file.read_exact_at(&mut bytes[..usize::from(width)], table_at + u64::from(width) * i as u64).unwrap();
         u64::from_le_bytes(bytes)
     };
-    let (offset, count) = (integer(offsets_at, layout.offset_bytes), integer(counts_at, layout.count_bytes));
+    let (offset, count) = (integer(offsets_at, layout.entry_bytes.0), integer(counts_at, layout.entry_bytes.1));
     assert_eq!(offset == 0, count == 0);
     (count > 0).then_some((offset, count as usize))
 }

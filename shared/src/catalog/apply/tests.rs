@@ -32,8 +32,7 @@ fn dataset(keys: &[&str], bounds: Bbox) -> Dataset {
             validity: Validity::Nodata(f64::NAN),
             placement: Placement { maxzoom: 3, minzoom: 3, col: 1, row: 1, cols: 1, rows: 1 },
             header_bytes: 100,
-            offset_bytes: 4,
-            count_bytes: 2,
+            entry_bytes: (4, 2),
             levels: vec![Level { offsets_at: 16, counts_at: 24, mask: None }],
         },
         metadata: Metadata {
