@@ -23,9 +23,11 @@ const RGB = [
 export function stretches(layer: Layer): TemplateResult {
   const all =
     layer.kind === 'rgb' ? RGB.map(([name, color], i) => one(layer, i, name, color, 44)) : [one(layer, 0, 'values', 'var(--bars)', 72)];
+  // Percentiles of a formula are those of what is seen.
+  const waits = layer.kind === 'compute' && sampleOf(layer, 0) === null;
   return html`<div class="stretches">
     <div class="presets even" role="group" aria-label="Stretch by percentiles">
-      ${PRESETS.map(([name, percent]) => html`<button type="button" class="small" aria-pressed=${isPreset(layer, percent)} title=${percent === 0 ? 'From the smallest value to the largest' : `Percentiles ${percent} to ${100 - percent}`} @click=${() => preset(layer, percent)}>${name}</button>`)}
+      ${PRESETS.map(([name, percent]) => html`<button type="button" class="small" aria-pressed=${isPreset(layer, percent)} ?disabled=${waits} title=${percent === 0 ? 'From the smallest value to the largest' : `Percentiles ${percent} to ${100 - percent}`} @click=${() => preset(layer, percent)}>${name}</button>`)}
       <button type="button" class="small" aria-pressed=${layer.stretches.every(s => s === null)} ?disabled=${layer.kind === 'compute'} title="What Kiln chooses" @click=${() => setAll(layer, () => null)}>Auto</button>
     </div>
     ${all}
