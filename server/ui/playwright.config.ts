@@ -3,6 +3,7 @@ import { defineConfig } from '@playwright/test';
 
 export default defineConfig({
   testDir: 'tests',
+  globalTeardown: './tests/teardown.ts',
   // One server and software rendering: side by side they only wait for each other.
   workers: 1,
   timeout: 180_000,

@@ -105,6 +105,12 @@ impl Placement {
         (self.col >> shift, self.row >> shift, whole(self.cols), whole(self.rows))
     }
 
+    /// Columns and rows of the blocks of a level, counted from full resolution.
+    pub fn blocks(&self, level: usize) -> (u32, u32) {
+        let (_, _, cols, rows) = self.at(self.maxzoom.saturating_sub(level as u8));
+        (cols, rows)
+    }
+
     /// Columns and rows at `maxzoom` up to the end of the last tiles of `minzoom`.
     pub fn padded(&self) -> (u32, u32) {
         let step = 1 << (self.maxzoom - self.minzoom);
@@ -181,6 +187,7 @@ mod tests {
         let place = Placement { maxzoom: 5, minzoom: 2, col: 16, row: 8, cols: 11, rows: 5 };
         assert!(place.is_sound());
         assert_eq!((place.padded(), place.at(4), place.at(2)), ((16, 8), (8, 4, 6, 3), (2, 1, 2, 1)));
+        assert_eq!([0, 1, 2, 3].map(|level| place.blocks(level)), [(11, 5), (6, 3), (3, 2), (2, 1)]);
         assert_eq!(place.block(TileCoord { z: 5, x: 26, y: 12 }), Some((0, 10, 4)));
         assert_eq!(place.block(TileCoord { z: 5, x: 27, y: 12 }), None);
         assert_eq!(place.block(TileCoord { z: 2, x: 3, y: 1 }), Some((3, 1, 0)));

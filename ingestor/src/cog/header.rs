@@ -86,7 +86,7 @@ pub(super) struct Sizes {
 
 /// The types of the entries of all tables: the narrowest that hold them.
 #[derive(Debug)]
-struct Tables {
+struct EntryKinds {
     offsets: Kind,
     counts: Kind,
 }
@@ -104,15 +104,15 @@ impl Header {
     /// Lays out the file. `sizes` go from full resolution to the smallest overview.
     pub(super) fn lay_out(&self, sizes: &[Sizes]) -> LaidOut {
         let small = sizes.iter().flat_map(|s| s.image.iter().chain(&s.mask)).all(|size| u16::try_from(*size).is_ok());
-        let tables = Tables { offsets: Kind::Long, counts: if small { Kind::Short } else { Kind::Long } };
-        let laid_out = self.lay_out_with(sizes, &tables);
+        let kinds = EntryKinds { offsets: Kind::Long, counts: if small { Kind::Short } else { Kind::Long } };
+        let laid_out = self.lay_out_with(sizes, &kinds);
         if u32::try_from(laid_out.bytes).is_ok() {
             return laid_out;
         }
-        self.lay_out_with(sizes, &Tables { offsets: Kind::Long8, ..tables })
+        self.lay_out_with(sizes, &EntryKinds { offsets: Kind::Long8, ..kinds })
     }
 
-    fn lay_out_with(&self, sizes: &[Sizes], kinds: &Tables) -> LaidOut {
+    fn lay_out_with(&self, sizes: &[Sizes], kinds: &EntryKinds) -> LaidOut {
         let masked = self.validity == Validity::Mask;
         let mut out = file_header(masked);
         let mut next = 8;
@@ -149,7 +149,7 @@ impl Header {
         LaidOut { header: out, layout, bytes }
     }
 
-    fn image_entries(&self, level: usize, kinds: &Tables, color_map_at: Option<u64>) -> Vec<Entry> {
+    fn image_entries(&self, level: usize, kinds: &EntryKinds, color_map_at: Option<u64>) -> Vec<Entry> {
         let samples = usize::from(self.samples);
         let mut entries = vec![Entry::long(tag::SUBFILE_TYPE, if level == 0 { 0 } else { SUBFILE_REDUCED })];
         entries.extend(self.size_entries(level));
@@ -191,7 +191,7 @@ impl Header {
         entries
     }
 
-    fn mask_entries(&self, level: usize, kinds: &Tables) -> Vec<Entry> {
+    fn mask_entries(&self, level: usize, kinds: &EntryKinds) -> Vec<Entry> {
         let kind = SUBFILE_MASK | if level == 0 { 0 } else { SUBFILE_REDUCED };
         let mut entries = vec![Entry::long(tag::SUBFILE_TYPE, kind)];
         entries.extend(self.size_entries(level));
@@ -219,8 +219,8 @@ impl Header {
         Entry::shorts(tag::COMPRESSION, &[code])
     }
 
-    fn tile_entries(&self, level: usize, kinds: &Tables) -> [Entry; 4] {
-        let (cols, rows) = self.tiles(level);
+    fn tile_entries(&self, level: usize, kinds: &EntryKinds) -> [Entry; 4] {
+        let (cols, rows) = self.placement.blocks(level);
         let blocks = cols as usize * rows as usize;
         [
             Entry::shorts(tag::TILE_WIDTH, &[TILE_SIZE as u16]),
@@ -228,11 +228,6 @@ impl Header {
             Entry::zeros(tag::TILE_OFFSETS, kinds.offsets, blocks),
             Entry::zeros(tag::TILE_BYTE_COUNTS, kinds.counts, blocks),
         ]
-    }
-
-    fn tiles(&self, level: usize) -> (u32, u32) {
-        let (_, _, cols, rows) = self.placement.at(self.placement.maxzoom.saturating_sub(level as u8));
-        (cols, rows)
     }
 
     /// GDAL's metadata: XML, as its GeoTIFF driver reads it.
@@ -310,7 +305,7 @@ fn file_header(masked: bool) -> Vec<u8> {
 }
 
 /// Gives each block its place, smallest overview first, a mask block after its image block, and returns where the file ends.
-fn fill_tables(out: &mut [u8], levels: &[Level], kinds: &Tables, sizes: &[Sizes]) -> u64 {
+fn fill_tables(out: &mut [u8], levels: &[Level], kinds: &EntryKinds, sizes: &[Sizes]) -> u64 {
     let mut at = out.len() as u64;
     for (tables, sizes) in levels.iter().zip(sizes).rev() {
         for (i, size) in sizes.image.iter().enumerate() {
@@ -323,7 +318,7 @@ fn fill_tables(out: &mut [u8], levels: &[Level], kinds: &Tables, sizes: &[Sizes]
     at
 }
 
-fn place(out: &mut [u8], kinds: &Tables, (offsets_at, counts_at): (u64, u64), i: usize, size: u32, at: &mut u64) {
+fn place(out: &mut [u8], kinds: &EntryKinds, (offsets_at, counts_at): (u64, u64), i: usize, size: u32, at: &mut u64) {
     if size > 0 {
         let mut put = |kind: Kind, table_at: u64, value: u64| {
             ifd::patch(out, table_at as usize + kind.bytes() * i, &value.to_le_bytes()[..kind.bytes()]);

@@ -146,7 +146,7 @@ fn sizes(file: &File, place: &Placement, images: &[Directory], masks: &[Director
         return Err(format!("{} masks of {} images", masks.len(), images.len()));
     }
     let counts = |directory: &Directory, level: usize| {
-        let (_, _, cols, rows) = place.at(place.maxzoom - level as u8);
+        let (cols, rows) = place.blocks(level);
         let numbers = |kind| directory.numbers(file, tag::TILE_BYTE_COUNTS, kind, BLOCKS_MAX);
         let counts = numbers(Kind::Short).or_else(|_| numbers(Kind::Long))?;
         if counts.len() as u64 != u64::from(cols) * u64::from(rows) {

@@ -258,14 +258,12 @@ impl<'a, T: Sample, O: Overview<T>> Build<'a, T, O> {
         waiting.remove(&key).map(|tile| tile.quarters)
     }
 
-    /// Encodes and stores the tiles of a square whose north-western tile is `at`.
+    /// Encodes and stores the tiles of a square whose north-western tile is `at`, but for those beyond the rectangle: where there are such, a tile of the
+    /// smallest overview is not whole.
     fn encode(&self, encoder: &mut Encoder<T>, at: TileKey, pixels: &Pixels<'_, T>) -> Result<(), CogError> {
         let (level, col, row) = at;
         let across = (pixels.side / TILE_SIZE) as u32;
-        let (_, _, cols, rows) = self.spec.placement.at(self.spec.placement.maxzoom - level as u8);
-        if col + across > cols || row + across > rows {
-            self.found_invalid()?;
-        }
+        let (cols, rows) = self.spec.placement.blocks(level);
         for ty in 0..across.min(rows.saturating_sub(row)) {
             for tx in 0..across.min(cols.saturating_sub(col)) {
                 let encoded = encoder.encode(level, pixels, (tx as usize, ty as usize))?;
@@ -315,7 +313,7 @@ impl<'a, T: Sample, O: Overview<T>> Build<'a, T, O> {
 
 impl LevelBlocks {
     fn new(spec: &CogSpec, level: usize, masked: bool) -> Self {
-        let (_, _, cols, rows) = spec.placement.at(spec.placement.maxzoom - level as u8);
+        let (cols, rows) = spec.placement.blocks(level);
         let blocks = cols as usize * rows as usize;
         Self { image: vec![Stored::default(); blocks], mask: vec![Stored::default(); if masked { blocks } else { 0 }] }
     }

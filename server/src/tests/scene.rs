@@ -208,7 +208,7 @@ impl Scene {
         let masked = cog.validity == Validity::Mask;
         let (offset_bytes, count_bytes) = cog.entry_bytes;
         let blocks = |level: usize| {
-            let (_, _, cols, rows) = place.at(place.maxzoom - level as u8);
+            let (cols, rows) = place.blocks(level);
             u64::from(cols) * u64::from(rows)
         };
         let (mut at, mut levels) = (64, Vec::new());

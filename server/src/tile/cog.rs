@@ -253,8 +253,7 @@ impl Entries {
     fn of(source: &Source) -> Result<Self, CogError> {
         let cog = &source.dataset.cog;
         let level: &Level = cog.levels.get(source.level).ok_or_else(|| damaged(source, "a level is missing"))?;
-        let zoom = cog.placement.maxzoom.saturating_sub(source.level as u8);
-        let across = u64::from(cog.placement.at(zoom).2);
+        let across = u64::from(cog.placement.blocks(source.level).0);
         let (offset, count) = (u64::from(cog.entry_bytes.0), u64::from(cog.entry_bytes.1));
         let mut tables = vec![(level.offsets_at, offset), (level.counts_at, count)];
         tables.extend(level.mask.iter().flat_map(|mask| [(mask.offsets_at, offset), (mask.counts_at, count)]));

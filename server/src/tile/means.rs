@@ -130,13 +130,12 @@ impl<T: Sample> Means<'_, T> {
         let pairs = pairs.as_deref();
         // Of all that is valid the weights and the core pixels are those of the axes.
         let (weights, cores): (Vec<f64>, Vec<bool>) = (0..x.size()).map(|i| total(x.taps(i))).unzip();
-        let is_even = weights.iter().all(|weight| *weight == weights[0]) && cores.iter().all(|core| *core);
+        let even = weights.first().filter(|first| WHOLE && weights.iter().all(|weight| weight == *first));
+        let even = even.filter(|_| cores.iter().all(|core| *core));
         let (mut row, mut row_valid) = (vec![0.0; x.size()], vec![0; x.size()]);
         let mut finish = |line: &Lines, taps: &[Tap]| {
             let (weight, core) = total(taps);
-            if let (true, true, true, Some(inverse)) =
-                (WHOLE, is_even, core, weights.first().and_then(|along| exact_inverse(weight * along)))
-            {
+            if let Some(inverse) = even.filter(|_| core).and_then(|along| exact_inverse(weight * along)) {
                 row.iter_mut().zip(&line.sum).for_each(|(mean, sum)| *mean = sum * inverse);
                 row_valid.fill(1);
             } else if WHOLE {

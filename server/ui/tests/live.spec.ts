@@ -1,14 +1,10 @@
-import { copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dem, drawn, expect, later, layersTab, look, open, test } from './page';
 
 const folder = process.env.KILN_DROP ?? '';
-const names = ['arrived.tif', 'broken.tif'];
 
 test.beforeEach(() => test.skip(folder === '', 'KILN_DROP names no folder'));
-test.afterAll(() => {
-  for (const name of names) if (folder) rmSync(join(folder, name), { force: true });
-});
 
 test('a raster dropped while the page is open appears by itself', async ({ page }) => {
   await open(page, dem('?hidden=1'));

@@ -95,23 +95,33 @@ fn the_file_begins_as_gdal_has_it() {
     }
 }
 
+/// The directories of a file and where each lies, in the order in which they name one another.
+fn directories(file: &File) -> Vec<(u64, Directory)> {
+    let mut start = [0; 16];
+    std::os::unix::fs::FileExt::read_exact_at(file, &mut start, 0).unwrap();
+    let (mut at, mut found) = (number(&start[8..]), Vec::new());
+    while at != 0 {
+        let (directory, next) = Directory::read(file, at).unwrap();
+        found.push((at, directory));
+        at = next;
+    }
+    found
+}
+
 #[test]
 fn directories_ascend_and_say_what_they_are() {
     let scene = Scene::new(place(3, 4, 4), DataType::Int16, |_, x, y| (x > 5).then(|| noise(x, y, 999)));
     let (written, _) = scene.written();
     let file = File::open(scene.path()).unwrap();
-    let mut start = [0; 16];
-    std::os::unix::fs::FileExt::read_exact_at(&file, &mut start, 0).unwrap();
-    let mut at = number(&start[8..]);
     let mut kinds = Vec::new();
-    while at != 0 {
-        let (directory, next) = Directory::read(&file, at).unwrap();
-        assert!(next == 0 || next > at && next < written.layout.header_bytes);
+    let mut before = 0;
+    for (at, directory) in directories(&file) {
+        assert!(at > before && at < written.layout.header_bytes);
+        before = at;
         kinds.push((
             directory.number(&file, 254, Kind::Long, 1).unwrap(),
             directory.number(&file, 256, Kind::Long, 1).unwrap(),
         ));
-        at = next;
     }
     assert_eq!(kinds, [(0, 1024), (4, 1024), (1, 512), (5, 512), (1, 256), (5, 256)]);
 }
@@ -136,14 +146,9 @@ fn a_rectangle_ends_with_its_raster_at_every_level() {
     let scene = Scene::new(place(4, 11, 5), DataType::Uint16, |_, x, y| (x < 2816 && y < 1280).then_some(5.0));
     scene.written();
     let file = File::open(scene.path()).unwrap();
-    let mut start = [0; 16];
-    std::os::unix::fs::FileExt::read_exact_at(&file, &mut start, 0).unwrap();
-    let (mut at, mut sides) = (number(&start[8..]), Vec::new());
-    while at != 0 {
-        let (directory, next) = Directory::read(&file, at).unwrap();
-        sides.push([256, 257].map(|tag| directory.number(&file, tag, Kind::Long, 1).unwrap()));
-        at = next;
-    }
+    let side = |directory: &Directory, tag| directory.number(&file, tag, Kind::Long, 1).unwrap();
+    let mut sides: Vec<_> =
+        directories(&file).iter().map(|(_, found)| [256, 257].map(|tag| side(found, tag))).collect();
     sides.dedup();
     assert_eq!(sides, [[2816, 1280], [1408, 640], [704, 320], [352, 160]]);
 }

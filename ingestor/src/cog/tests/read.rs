@@ -39,7 +39,7 @@ pub(super) fn entry(
 
 pub(super) fn read_level(path: &Path, layout: &CogLayout, level: usize) -> Image {
     let file = File::open(path).unwrap();
-    let (_, _, cols, rows) = layout.placement.at(layout.placement.maxzoom - level as u8);
+    let (cols, rows) = layout.placement.blocks(level);
     let (cols, rows) = (cols as usize, rows as usize);
     let (width, height) = (cols * TILE_SIZE, rows * TILE_SIZE);
     let samples = usize::from(layout.samples);

@@ -27,10 +27,7 @@ interface Entry {
 }
 
 /** By layer and channel. */
-const entries = perLayer<Entry>(entry => {
-  clearTimeout(entry.timer);
-  entry.latest.stop();
-});
+const entries = perLayer<Entry>(stop);
 const failures = new Failures();
 let boundsOf: () => readonly [number, number, number, number] = () => [-180, -85, 180, 85];
 
@@ -45,8 +42,7 @@ export function sampleOf(layer: Layer, channel: number): Sample | null {
   const subject = `${layer.kind} ${layer.expression}`;
   let entry = entries.get(name);
   if (entry?.subject !== subject) {
-    clearTimeout(entry?.timer);
-    entry?.latest.stop();
+    if (entry) stop(entry);
     entry = { subject, asked: '', latest: new Latest(), sample: null, timer: 0 };
     entries.set(name, entry);
   }
@@ -80,6 +76,11 @@ export function sampleOf(layer: Layer, channel: number): Sample | null {
     entry.timer = window.setTimeout(() => void ask(asking, question, url), SETTLE_MS);
   }
   return entry.sample;
+}
+
+function stop(entry: Entry): void {
+  clearTimeout(entry.timer);
+  entry.latest.stop();
 }
 
 async function ask(entry: Entry, question: string, url: string): Promise<void> {
